@@ -1,0 +1,67 @@
+# Ordersmith's commands; `make help` lists them. They need make and Python 3.11 or newer, and install the rest into $(VENV).
+#
+#   PYTHON  the interpreter that makes the environment      make demo PYTHON=python3.12
+#   VENV    where the environment lies                      make test VENV=.ci-venv
+#   ARGS    more arguments for the command behind a target  make test ARGS="-k dispatcher"
+
+new_enough = $(shell $(1) -c 'import sys; sys.exit(sys.version_info < (3, 11))' > /dev/null 2>&1 && echo $(1))
+PYTHON ?= $(or $(call new_enough,python3),$(call new_enough,python3.13),$(call new_enough,python3.12),\
+	$(call new_enough,python3.11),python3)
+VENV ?= .venv
+ARGS ?=
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench trace install install-dev clean distclean
+.DELETE_ON_ERROR:
+
+help: ## list the commands
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 20
+
+demo: $(VENV)/.installed-backtest ## trade target positions through real prices and show the summary
+	$(VENV)/bin/ordersmith backtest examples/rebalance.yaml --out out/demo $(ARGS)
+
+test: $(VENV)/.installed-dev ## run all tests
+	$(VENV)/bin/python -m pytest tests $(ARGS)
+
+lint: $(VENV)/.installed-dev ## check style, layout and types
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+format: $(VENV)/.installed-dev ## lay out the code and repair what can be repaired by itself
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+bench: $(VENV)/.installed-backtest ## compare the speed with other backtesters, where they are installed
+	$(VENV)/bin/python benchmarks/run.py $(ARGS)
+
+trace: ## compare the demo's trace hash on every Python that is installed
+	$(PYTHON) tests/trace_across_pythons.py $(ARGS)
+
+install: $(VENV)/.installed-backtest ## make the environment that `make demo` needs
+
+install-dev: $(VENV)/.installed-dev ## make the environment that `make test` and `make lint` need
+
+clean: ## remove outputs and caches
+	rm -rf out bench-out build dist *.egg-info .hypothesis .mypy_cache .ruff_cache .pytest_cache tests/.pytest_cache
+	find . -name '.?*venv*' -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean ## also remove the environments
+	rm -rf .venv .ci-venv .ci-venv-*
+
+# An environment ignores itself for git. A stamp is as new as the last installation; pip says nothing unless it fails.
+$(VENV)/bin/python:
+	@test -n "$(call new_enough,$(PYTHON))" || { \
+		echo "Ordersmith needs Python 3.11 or newer; $(PYTHON) says: $$($(PYTHON) -V 2>&1 | head -n 1)" >&2; \
+		echo "Name one that is: make $(or $(MAKECMDGOALS),demo) PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@echo "Making $(VENV) with $$($(PYTHON) -V)"
+	@$(PYTHON) -m venv $(VENV)
+	@echo '*' > $(VENV)/.gitignore
+
+$(VENV)/.installed-%: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing ordersmith[$*] and what it needs into $(VENV) (once, about a minute)"
+	@$(VENV)/bin/python -m pip install -c constraints.txt -e '.[$*]' > $(VENV)/install.log 2>&1 || { \
+		cat $(VENV)/install.log >&2; echo "The installation failed; the lines above say why." >&2; exit 1; }
+	@touch $@

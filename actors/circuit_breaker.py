@@ -1,0 +1,76 @@
+"""The circuit breaker: watches for repeated rejections, halts and resumes. Its rules are in `machines/breaker.py`."""
+
+from __future__ import annotations
+
+from .actor import Actor, Record, ReplyTo, fold, handler
+from .machines.breaker import BreakerRules, BreakerState, HaltReason
+from .messages import BreakerMessage, CooldownOver, Escalated, HaltTrading, OrderRejected, ResumeTrading, TradingStateChanged
+from .model import TradingState
+
+COOLDOWN = "cooldown"
+
+
+class CircuitBreaker(Actor[BreakerMessage]):
+    """Owns the trading state: the only actor that records a change of it."""
+
+    state: BreakerState
+
+    def __init__(self, rules: BreakerRules) -> None:
+        self.state = BreakerState()
+        self._rules = rules
+
+    def view(self) -> BreakerState:
+        """Return the trading state and why it holds."""
+        return self.state
+
+    def on_start(self) -> None:
+        """Arm the cooldown that the records say is running."""
+        self._arm()
+
+    @handler
+    def rejected(self, message: OrderRejected) -> None:
+        if self.state.tripped(self._rules):
+            count, seconds = len(self.state.rejections), self._rules.window_ns // 1_000_000_000
+            text = f"{count} rejections within {seconds} s, the last of {message.client_order_id}: {message.code}"
+            self._change(TradingState.HALTED, HaltReason.REPEATED_REJECTIONS, text)
+
+    @handler
+    def cooldown_over(self, message: CooldownOver) -> None:
+        if message.epoch == self.state.epoch:
+            self._change(self.state.one_step_back(), HaltReason.COOLDOWN, "the cooldown is over")
+
+    @handler
+    def halt(self, message: HaltTrading) -> None:
+        self._by_hand(TradingState.HALTED, message.reason, message.reply_to)
+
+    @handler
+    def resume(self, message: ResumeTrading) -> None:
+        self._by_hand(TradingState.ACTIVE, message.reason, message.reply_to)
+
+    @handler
+    def escalated(self, message: Escalated) -> None:
+        self._change(TradingState.HALTED, HaltReason.ESCALATION, f"{message.supervisor} gave up: {message.error}")
+
+    def _by_hand(self, state: TradingState, reason: str, reply_to: ReplyTo | None) -> None:
+        if self.state.trading_state is not state or self.state.reason is not HaltReason.MANUAL:
+            self._change(state, HaltReason.MANUAL, reason)
+        self.ctx.reply(reply_to, self.state.trading_state)
+
+    def _change(self, state: TradingState, reason: HaltReason, text: str) -> None:
+        self.ctx.record(self.state.change(state, reason, text))
+        self._arm()
+
+    def _arm(self) -> None:
+        recovers_at_ns = self.state.recovers_at_ns(self._rules)
+        if recovers_at_ns is None:
+            self.ctx.cancel_timer(COOLDOWN)
+        else:
+            self.ctx.set_timer(COOLDOWN, max(recovers_at_ns - self.ctx.now_ns, 0), CooldownOver(self.state.epoch))
+
+    @fold
+    def _rejected(self, event: OrderRejected, record: Record) -> None:
+        self.state.rejected(record.at_ns, self._rules)
+
+    @fold
+    def _changed(self, event: TradingStateChanged, record: Record) -> None:
+        self.state.changed(event, record.at_ns)

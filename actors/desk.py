@@ -1,0 +1,233 @@
+"""The front door: submit, cancel, replace, status. Spawns one actor an order and finds it again.
+
+Orders that are closed stay in memory until `KEPT_CLOSED` more have closed; after that their records in the store answer for them. What a
+request still waits for travels inside its messages, so the desk holds no open question of its own.
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from .actor import Actor, ActorRef, Record, ReplyTo, fold, handler
+from .machines.order import OrderMachine
+from .messages import (
+    ActorQuarantined,
+    Arrival,
+    BeginOrder,
+    CancelLeg,
+    CancelOrder,
+    CancelOrders,
+    ChangeOrder,
+    CommandRefused,
+    DeskMessage,
+    GetOrderStatus,
+    HistoryFound,
+    LateReport,
+    LookUpOrder,
+    Message,
+    MessagePoisoned,
+    OrderCancelled,
+    OrderDenied,
+    OrderFilled,
+    OrderRejected,
+    OrderSubmitted,
+    Recheck,
+    ReplaceOrder,
+    SubmitOrders,
+    Undelivered,
+)
+from .model import CLOSED_STATES, Order
+from .ports import MarketData
+
+KEPT_CLOSED = 1000
+ID_FORM = re.compile(r"[A-Za-z0-9_:-]{1,40}")
+
+
+class DeskState(msgspec.Struct):
+    """Closed orders still in memory, oldest first; those that may leave it; the quarantined ones."""
+
+    closed: dict[str, None] = msgspec.field(default_factory=dict)
+    leaving: list[str] = msgspec.field(default_factory=list)
+    quarantined: dict[str, None] = msgspec.field(default_factory=dict)
+
+
+class Desk(Actor[DeskMessage]):
+    """Takes requests about orders by id."""
+
+    state: DeskState
+
+    def __init__(self, market: MarketData, default_account: str) -> None:
+        self.state = DeskState()
+        self._market = market
+        self._default_account = default_account
+
+    # --- Submit --------------------------------------------------------------------------------------------------------
+
+    @handler
+    def submit(self, message: SubmitOrders) -> None:
+        self._let_go()
+        for order, slot in zip(message.orders, self.ctx.split(message.reply_to, len(message.orders)), strict=True):
+            if not order.account:
+                order = msgspec.structs.replace(order, account=self._default_account)  # noqa: PLW2901 - the same order, its account filled in
+            if not ID_FORM.fullmatch(order.client_order_id):
+                text = f"client_order_id {order.client_order_id!r}: 1 to 40 letters, digits, '-', '_' or ':' are accepted"
+                self.ctx.reply(slot, CommandRefused(text))
+            elif message.fresh:
+                self._take(order, slot)
+            else:
+                self._take_once(order, slot)
+
+    def _take_once(self, order: Order, slot: ReplyTo | None) -> None:
+        """Take an order whose id may have been used before; the same terms again are answered with the first order."""
+        known = self._machine(order.client_order_id)
+        if known is None:
+            then = SubmitOrders((order,), reply_to=slot)
+            self.ctx.tell(self.ctx.refer("journal"), LookUpOrder(order.client_order_id, then))
+        else:
+            self._answer_again(known, order, slot)
+
+    def _take(self, order: Order, slot: ReplyTo | None) -> None:
+        arrival = Arrival(self.ctx.now_ns, self._market.last_price(order.symbol))
+        record = self.ctx.record(OrderSubmitted(order.client_order_id, order, arrival))
+        ref = self.ctx.spawn("orders", "order/" + order.client_order_id, (record,))
+        self.ctx.tell(ref, BeginOrder(slot))
+
+    def _answer_again(self, known: OrderMachine, order: Order, slot: ReplyTo | None) -> None:
+        if known.terms == order:
+            self.ctx.reply(slot, known.status())
+        else:
+            text = f"client_order_id {order.client_order_id!r} was used before with other terms: {known.terms}; use a new id"
+            self.ctx.reply(slot, CommandRefused(text))
+
+    # --- Cancel, replace, status ---------------------------------------------------------------------------------------
+
+    @handler
+    def cancel(self, message: CancelOrders) -> None:
+        ids = message.client_order_ids
+        for order_id, slot in zip(ids, self.ctx.split(message.reply_to, len(ids)), strict=True):
+            order = self._find(order_id)
+            if order is None:
+                self._look_up(order_id, CancelOrders((order_id,), slot))
+            elif order_id in self.state.quarantined:
+                # Its actor takes no commands, but what is open at the broker can always be cancelled.
+                machine: OrderMachine = self.ctx.view(order.name)
+                self.ctx.tell(self.ctx.refer("connection/" + machine.order.account), CancelLeg(machine.wire_id))
+                self.ctx.reply(slot, True)
+            else:
+                self.ctx.tell(order, CancelOrder(slot))
+
+    @handler
+    def replace(self, message: ReplaceOrder) -> None:
+        order = self._find(message.client_order_id)
+        if order is None:
+            self._look_up(message.client_order_id, message)
+        elif message.client_order_id in self.state.quarantined:
+            self.ctx.reply(message.reply_to, CommandRefused(f"order {message.client_order_id} is quarantined; it can only be cancelled"))
+        else:
+            self.ctx.tell(order, ChangeOrder(message.quantity, message.limit_price, message.reply_to))
+
+    @handler
+    def status(self, message: GetOrderStatus) -> None:
+        ids = message.client_order_ids
+        for order_id, slot in zip(ids, self.ctx.split(message.reply_to, len(ids)), strict=True):
+            machine = self._machine(order_id)
+            if machine is not None:
+                self.ctx.reply(slot, machine.status(quarantined=order_id in self.state.quarantined))
+            elif slot is not None:
+                self._look_up(order_id, GetOrderStatus((order_id,), slot))
+
+    # --- Orders that have left memory ----------------------------------------------------------------------------------
+
+    @handler
+    def late_report(self, message: LateReport) -> None:
+        order = self._find(message.client_order_id)
+        if order is None:
+            self._look_up(message.client_order_id, message)
+        else:
+            self.ctx.tell(order, message.report)
+
+    @handler
+    def history_found(self, message: HistoryFound) -> None:
+        order_id, then, history = message.client_order_id, message.then, message.history
+        known = self._machine(order_id) or (OrderMachine.fold(history) if history else None)
+        match then:
+            case SubmitOrders(orders=(order,), reply_to=slot):
+                if known is None:
+                    self._take(order, slot)
+                else:
+                    self._answer_again(known, order, slot)
+            case CancelOrders(reply_to=slot):
+                self.ctx.reply(slot, False)
+            case ReplaceOrder(reply_to=slot):
+                what = "is not known" if known is None else f"cannot be replaced: it is {known.state}"
+                self.ctx.reply(slot, CommandRefused(f"order {order_id} {what}"))
+            case GetOrderStatus(reply_to=slot):
+                self.ctx.reply(slot, None if known is None else known.status())
+            case LateReport(report=report):
+                if self._find(order_id) is None and history:
+                    self.ctx.spawn("orders", "order/" + order_id, history)
+                    self.ctx.tell(self.ctx.refer("desk"), then)
+                elif history:
+                    self.ctx.tell(self.ctx.refer("desk"), then)
+                else:
+                    self.ctx.record(Undelivered("order/" + order_id, type(report).__name__))
+
+    def _look_up(self, order_id: str, then: Message) -> None:
+        self.ctx.tell(self.ctx.refer("journal"), LookUpOrder(order_id, then))
+
+    # --- Trouble -------------------------------------------------------------------------------------------------------
+
+    @handler
+    def poisoned(self, message: MessagePoisoned) -> None:
+        """Find out where an order stands that lost a message to a crash."""
+        kind, _, name = message.actor.partition("/")
+        order = self._find(message.client_order_id or (name if kind == "order" else ""))
+        if order is not None:
+            self.ctx.tell(order, Recheck())
+
+    # --- Helpers -------------------------------------------------------------------------------------------------------
+
+    def _find(self, order_id: str) -> ActorRef[object] | None:
+        return self.ctx.find("order/" + order_id)
+
+    def _machine(self, order_id: str) -> OrderMachine | None:
+        machine: OrderMachine | None = self.ctx.view("order/" + order_id)
+        return machine
+
+    def _let_go(self) -> None:
+        """Stop the order actors that have been closed for long; stopping one that is gone already does nothing."""
+        leaving = self.state.leaving
+        if leaving:
+            for order_id in leaving:
+                order = self._find(order_id)
+                if order is not None:
+                    self.ctx.stop(order)
+            self.state.leaving = []
+
+    # --- Fold ----------------------------------------------------------------------------------------------------------
+
+    @fold
+    def _filled(self, event: OrderFilled, record: Record) -> None:
+        if event.state in CLOSED_STATES:
+            self._closed(event.client_order_id)
+
+    @fold
+    def _ended(self, event: OrderCancelled | OrderRejected | OrderDenied, record: Record) -> None:
+        self._closed(event.client_order_id)
+
+    def _closed(self, order_id: str) -> None:
+        closed = self.state.closed
+        closed.pop(order_id, None)
+        closed[order_id] = None
+        if len(closed) > KEPT_CLOSED:
+            oldest = next(iter(closed))
+            del closed[oldest]
+            self.state.leaving.append(oldest)
+
+    @fold
+    def _quarantined(self, event: ActorQuarantined, record: Record) -> None:
+        kind, _, name = event.actor.partition("/")
+        if kind == "order":
+            self.state.quarantined[name] = None

@@ -1,0 +1,72 @@
+"""The circuit breaker's memory and rules: too many rejections in a window halt trading; a person can halt and resume.
+
+Repeated rejections may mend themselves: after a cooldown the breaker goes one step back, HALTED to REDUCING to ACTIVE. A halt by hand or by
+escalation waits for a person.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from ..messages import TradingStateChanged
+from ..model import TradingState
+
+
+class HaltReason(StrEnum):
+    """Why the trading state is what it is."""
+
+    START = "START"
+    REPEATED_REJECTIONS = "REPEATED_REJECTIONS"
+    COOLDOWN = "COOLDOWN"
+    MANUAL = "MANUAL"
+    ESCALATION = "ESCALATION"
+
+
+class BreakerRules(msgspec.Struct, frozen=True, kw_only=True):
+    """`rejections` within `window_ns` halt trading; `cooldown_ns` later it recovers a step, None: only by a person."""
+
+    rejections: int = 10
+    window_ns: int = 60_000_000_000
+    cooldown_ns: int | None = 300_000_000_000
+
+
+class BreakerState(msgspec.Struct):
+    """The trading state, since when, why, and the rejections inside the window."""
+
+    trading_state: TradingState = TradingState.ACTIVE
+    epoch: int = 0
+    reason: HaltReason = HaltReason.START
+    changed_ns: int = 0
+    rejections: list[int] = msgspec.field(default_factory=list)
+
+    def rejected(self, at_ns: int, rules: BreakerRules) -> None:
+        """Count a rejection by the broker."""
+        self.rejections = [seen for seen in self.rejections if seen > at_ns - rules.window_ns][-rules.rejections :]
+        self.rejections.append(at_ns)
+
+    def changed(self, event: TradingStateChanged, at_ns: int) -> None:
+        """Take over a change; whoever goes on after a halt starts with a clean window."""
+        self.trading_state, self.epoch = event.state, event.epoch
+        self.reason, self.changed_ns = HaltReason(event.reason), at_ns
+        self.rejections = []
+
+    def tripped(self, rules: BreakerRules) -> bool:
+        """Whether the rejections in the window are too many."""
+        return self.trading_state is not TradingState.HALTED and len(self.rejections) >= rules.rejections
+
+    def change(self, state: TradingState, reason: HaltReason, text: str) -> TradingStateChanged:
+        """Return the record of a change."""
+        return TradingStateChanged(state, reason.value, text, self.epoch + 1)
+
+    def recovers_at_ns(self, rules: BreakerRules) -> int | None:
+        """Return when the state may go one step back by itself, None if it may not."""
+        mends = self.reason in (HaltReason.REPEATED_REJECTIONS, HaltReason.COOLDOWN)
+        if self.trading_state is TradingState.ACTIVE or not mends or rules.cooldown_ns is None:
+            return None
+        return self.changed_ns + rules.cooldown_ns
+
+    def one_step_back(self) -> TradingState:
+        """Return the state after a cooldown."""
+        return TradingState.REDUCING if self.trading_state is TradingState.HALTED else TradingState.ACTIVE

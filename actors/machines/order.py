@@ -1,0 +1,395 @@
+"""The order machine: what is proved of one order, what was asked and not answered, and its fills by key.
+
+Two axes instead of one product of states: `proof` rises with the facts that the broker states, `pending` holds our open questions. The public
+state is derived by `order_table`. Fills are a set keyed by `fill_key`, the highest revision counts, and a cumulative quantity above what
+the keyed fills cover makes an inferred fill for the gap, which the real ones replace when they come: so any permutation and any
+duplication of the same facts ends in the same order.
+
+`apply` changes everything or raises and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from ..actor import Record
+from ..errors import ActorError
+from ..messages import (
+    Arrival,
+    CancelReason,
+    Cumulative,
+    OrderAccepted,
+    OrderCancelled,
+    OrderCancelRefused,
+    OrderCancelRequested,
+    OrderDenied,
+    OrderFilled,
+    OrderInDoubt,
+    OrderIntended,
+    OrderRejected,
+    OrderReplaced,
+    OrderReplaceRefused,
+    OrderReplaceRequested,
+    OrderSubmitted,
+)
+from ..model import ZERO, Fill, Order, OrderState, OrderStatus
+from ..ports import CommandKind
+from .order_table import PUBLIC_STATE, RANK, Extent, Proof
+
+OrderRecord = (
+    OrderSubmitted
+    | OrderDenied
+    | OrderIntended
+    | OrderAccepted
+    | OrderRejected
+    | OrderFilled
+    | OrderCancelRequested
+    | OrderCancelled
+    | OrderCancelRefused
+    | OrderReplaceRequested
+    | OrderReplaced
+    | OrderReplaceRefused
+    | OrderInDoubt
+)
+
+
+class Pending(StrEnum):
+    """One of our questions: not asked, asked, asked with an unknown outcome."""
+
+    NO = "no"
+    ASKED = "asked"
+    IN_DOUBT = "in_doubt"
+
+
+class Totals(msgspec.Struct, frozen=True):
+    """Filled quantity, the sum of quantity times price, commission."""
+
+    quantity: Decimal = ZERO
+    notional: Decimal = ZERO
+    commission: Decimal = ZERO
+
+
+_CLOSING = {
+    CancelReason.REQUESTED: Proof.CANCELLED,
+    CancelReason.BROKER: Proof.CANCELLED,
+    CancelReason.EXPIRED: Proof.EXPIRED,
+    CancelReason.NOT_SENT: Proof.NOT_SENT,
+}
+
+
+class OrderMachine(msgspec.Struct):
+    """State of one order. Only `apply` changes it. `terms` is the order as submitted, `order` as replaced since."""
+
+    order: Order
+    terms: Order
+    arrival: Arrival
+    submitted_ns: int
+    proof: Proof = Proof.NOTHING
+    new: Pending = Pending.NO
+    cancel: Pending = Pending.NO
+    replace: Pending = Pending.NO
+    reason: str = ""
+    text: str = ""
+    leg: int = 0
+    wire_id: str = ""
+    next_wire_id: str = ""
+    broker_order_id: str = ""
+    fills: dict[str, Fill] = msgspec.field(default_factory=dict)
+    covers: dict[str, Fill] = msgspec.field(default_factory=dict)
+    cumulative: Cumulative | None = None
+    filled_quantity: Decimal = ZERO
+    notional: Decimal = ZERO
+    commission: Decimal = ZERO
+    updated_ns: int = 0
+    last_record: int = 0
+
+    @classmethod
+    def fold(cls, history: tuple[Record, ...] | list[Record]) -> OrderMachine:
+        """Return the machine that the records of one order add up to."""
+        machine = cls.begin(history[0])
+        for record in history[1:]:
+            machine.fold_in(record)
+        return machine
+
+    def fold_in(self, record: Record) -> None:
+        """Apply a record if it is one that an order folds; the gate's approvals, for one, are not."""
+        if type(record.event) in _APPLY:
+            self.apply(record)
+
+    @classmethod
+    def begin(cls, record: Record) -> OrderMachine:
+        """Return the machine of an order that was just submitted."""
+        event = record.event
+        if type(event) is not OrderSubmitted:
+            raise ActorError(f"an order's history begins with OrderSubmitted, not {type(event).__name__}")
+        return cls(event.order, event.order, event.arrival, record.at_ns, updated_ns=record.at_ns, last_record=record.number)
+
+    def apply(self, record: Record) -> None:
+        """Fold one record of this order."""
+        _APPLY[type(record.event)](self, record.event)
+        self.updated_ns = record.at_ns
+        self.last_record = record.number
+
+    # --- Derived -----------------------------------------------------------------------------------------------------
+
+    @property
+    def extent(self) -> Extent:
+        """How much is filled."""
+        return _extent(self.filled_quantity, self.order.quantity)
+
+    @property
+    def state(self) -> OrderState:
+        """The public state."""
+        return PUBLIC_STATE[self.proof, self.extent]
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing more is expected of it."""
+        return RANK[self.proof] >= RANK[Proof.REJECTED] or self.proof is Proof.DENIED or self.filled_quantity >= self.order.quantity
+
+    def status(self, *, quarantined: bool = False) -> OrderStatus:
+        """Return what the outside is shown."""
+        questions = (("new", self.new), ("cancel", self.cancel), ("replace", self.replace))
+        return OrderStatus(
+            client_order_id=self.order.client_order_id,
+            order=self.order,
+            state=self.state,
+            filled_quantity=self.filled_quantity,
+            notional=self.notional,
+            commission=self.commission,
+            reason=self.reason,
+            text=self.text,
+            broker_order_id=self.broker_order_id,
+            pending=tuple(name for name, pending in questions if pending is not Pending.NO),
+            in_doubt=any(pending is Pending.IN_DOUBT for _, pending in questions),
+            quarantined=quarantined,
+            submitted_ns=self.submitted_ns,
+            updated_ns=self.updated_ns,
+            last_record=self.last_record,
+        )
+
+    # --- Fills ---------------------------------------------------------------------------------------------------------
+
+    def book(self, fill: Fill | None, cumulative: Cumulative | None = None) -> OrderFilled | None:
+        """Return the record that these facts make, None if they are known already. Changes nothing."""
+        before = Totals(self.filled_quantity, self.notional, self.commission)
+        if fill is not None and self._is_plain(fill, cumulative):
+            cumulative = None
+            change = Totals(fill.quantity, fill.quantity * fill.price, fill.commission)
+        else:
+            fills, covers, cumulative = self._merged(fill, cumulative)
+            if fills == self.fills and covers == self.covers and cumulative == self.cumulative:
+                return None
+            after = self._totals(fills, covers, cumulative)
+            change = Totals(after.quantity - before.quantity, after.notional - before.notional, after.commission - before.commission)
+            fill = fill or self._inferred(change, cumulative)
+        extent = _extent(before.quantity + change.quantity, self.order.quantity)
+        order = self.order
+        return OrderFilled(
+            order.client_order_id,
+            order.account,
+            order.strategy,
+            order.symbol,
+            order.side,
+            fill,
+            change.quantity,
+            change.notional,
+            change.commission,
+            PUBLIC_STATE[self.proof, extent],
+            cumulative,
+        )
+
+    def _is_plain(self, fill: Fill, cumulative: Cumulative | None) -> bool:
+        """Whether the fill is simply the next one: by far the most frequent case, and the cheapest."""
+        return (
+            fill.revision == 0
+            and not fill.inferred
+            and fill.fill_key not in self.fills
+            and self.cumulative is None
+            and (cumulative is None or (cumulative.notional is None and cumulative.quantity == self.filled_quantity + fill.quantity))
+            and not self.covers
+        )
+
+    def _merged(self, fill: Fill | None, cumulative: Cumulative | None) -> tuple[dict[str, Fill], dict[str, Fill], Cumulative | None]:
+        fills, covers = self.fills, self.covers
+        if fill is not None and not fill.inferred:
+            known = fills.get(fill.fill_key)
+            if known is None or known.revision < fill.revision:
+                fills = {**fills, fill.fill_key: fill}
+            if known is not None or fill.revision:
+                # What a revised fill covers of the cumulative quantity is the most that any of its revisions said.
+                largest = max((f for f in (covers.get(fill.fill_key), known, fill) if f is not None), key=_cover_order)
+                covers = {**covers, fill.fill_key: largest}
+        stated = max([fact for fact in (self.cumulative, cumulative) if fact is not None], key=_cumulative_order, default=None)
+        if stated is not None and stated.quantity <= _covered(fills, covers):
+            stated = None  # it says nothing that the fills do not
+        return fills, covers, stated
+
+    def _totals(self, fills: dict[str, Fill], covers: dict[str, Fill], cumulative: Cumulative | None) -> Totals:
+        quantity = notional = commission = ZERO
+        covered = covered_notional = covered_commission = ZERO
+        for key, fill in fills.items():
+            quantity += fill.quantity
+            notional += fill.quantity * fill.price
+            commission += fill.commission
+            cover = covers.get(key, fill)
+            covered += cover.quantity
+            covered_notional += cover.quantity * cover.price
+            covered_commission += cover.commission
+        if cumulative is not None and cumulative.quantity > covered:
+            gap = cumulative.quantity - covered
+            stated = ZERO if cumulative.notional is None else cumulative.notional - covered_notional
+            if stated <= 0:
+                stated = gap * (covered_notional / covered if covered else self.order.limit_price or self.arrival.last or ZERO)
+            quantity, notional = quantity + gap, notional + stated
+            commission += max((cumulative.commission or ZERO) - covered_commission, ZERO)
+        return Totals(quantity, notional, commission)
+
+    def _inferred(self, change: Totals, cumulative: Cumulative | None) -> Fill:
+        assert cumulative is not None
+        price = abs(change.notional / change.quantity) if change.quantity else ZERO
+        key = f"inferred:{cumulative.quantity}"
+        return Fill(
+            fill_key=key,
+            quantity=change.quantity,
+            price=price,
+            at_ns=self.updated_ns,
+            commission=change.commission,
+            recovered=True,
+            inferred=True,
+        )
+
+
+def _extent(filled: Decimal, ordered: Decimal) -> Extent:
+    if filled <= 0:
+        return Extent.NONE
+    return Extent.PART if filled < ordered else Extent.ALL
+
+
+def _covered(fills: dict[str, Fill], covers: dict[str, Fill]) -> Decimal:
+    return sum((covers.get(key, fill).quantity for key, fill in fills.items()), ZERO)
+
+
+def _cover_order(fill: Fill) -> tuple[Decimal, Decimal, Decimal]:
+    return (fill.quantity, fill.price, fill.commission)
+
+
+def _cumulative_order(fact: Cumulative) -> tuple[Decimal, Decimal, Decimal]:
+    return (fact.quantity, -1 if fact.notional is None else fact.notional, -1 if fact.commission is None else fact.commission)  # type: ignore[return-value]
+
+
+# --- How each record changes the machine -------------------------------------------------------------------------------
+
+
+def _prove(machine: OrderMachine, proof: Proof, reason: str = "", text: str = "") -> None:
+    """Raise what is proved; of two facts of the same strength the text that sorts last stays, whichever came first."""
+    known, new = RANK[machine.proof], RANK[proof]
+    if new > known:
+        machine.proof, machine.reason, machine.text = proof, reason, text
+    elif new == known:
+        machine.reason, machine.text = max((machine.reason, machine.text), (reason, text))
+    if RANK[machine.proof] >= RANK[Proof.WORKING]:
+        machine.new = Pending.NO
+    if RANK[machine.proof] >= RANK[Proof.REJECTED]:
+        machine.cancel = machine.replace = Pending.NO
+
+
+def _denied(machine: OrderMachine, event: OrderDenied) -> None:
+    _prove(machine, Proof.DENIED, event.denial.code, event.denial.text)
+
+
+def _intended(machine: OrderMachine, event: OrderIntended) -> None:
+    _prove(machine, Proof.INTENDED)
+    machine.wire_id = event.wire_id
+    machine.new = Pending.ASKED
+
+
+def _accepted(machine: OrderMachine, event: OrderAccepted) -> None:
+    _prove(machine, Proof.WORKING)
+    machine.broker_order_id = event.broker_order_id
+
+
+def _rejected(machine: OrderMachine, event: OrderRejected) -> None:
+    _prove(machine, Proof.REJECTED, event.code, event.text)
+
+
+def _filled(machine: OrderMachine, event: OrderFilled) -> None:
+    fill = event.fill
+    if fill.fill_key in machine.fills or fill.revision or fill.inferred or machine.covers:
+        machine.fills, machine.covers, _ = machine._merged(fill, None)  # noqa: SLF001 - this file is one machine
+    else:
+        machine.fills[fill.fill_key] = fill
+    machine.cumulative = event.cumulative
+    machine.filled_quantity += event.quantity
+    machine.notional += event.notional
+    machine.commission += event.commission
+    machine.new = Pending.NO
+    if machine.filled_quantity >= machine.order.quantity:
+        machine.cancel = machine.replace = Pending.NO
+
+
+def _cancel_requested(machine: OrderMachine, event: OrderCancelRequested) -> None:
+    machine.cancel = Pending.ASKED
+
+
+def _cancelled(machine: OrderMachine, event: OrderCancelled) -> None:
+    _prove(machine, _CLOSING[event.reason], event.reason.value, event.text)
+
+
+def _cancel_refused(machine: OrderMachine, event: OrderCancelRefused) -> None:
+    machine.cancel = Pending.NO
+
+
+def _replace_requested(machine: OrderMachine, event: OrderReplaceRequested) -> None:
+    machine.replace = Pending.ASKED
+    machine.next_wire_id = event.wire_id
+
+
+def _replaced(machine: OrderMachine, event: OrderReplaced) -> None:
+    machine.order = msgspec.structs.replace(machine.order, quantity=event.quantity, limit_price=event.limit_price)
+    machine.wire_id, machine.next_wire_id = event.wire_id, ""
+    machine.broker_order_id = event.broker_order_id
+    machine.leg += 1
+    machine.replace = Pending.NO
+
+
+def _replace_refused(machine: OrderMachine, event: OrderReplaceRefused) -> None:
+    if not event.denied:
+        machine.replace = Pending.NO
+        machine.next_wire_id = ""
+
+
+def _in_doubt(machine: OrderMachine, event: OrderInDoubt) -> None:
+    match event.kind:
+        case CommandKind.NEW:
+            machine.new = Pending.IN_DOUBT
+        case CommandKind.CANCEL:
+            machine.cancel = Pending.IN_DOUBT
+        case CommandKind.REPLACE:
+            machine.replace = Pending.IN_DOUBT
+
+
+def _begun_twice(machine: OrderMachine, event: OrderSubmitted) -> None:
+    raise ActorError(f"order {machine.order.client_order_id} was submitted twice")
+
+
+_APPLY: dict[type, Callable[[OrderMachine, Any], None]] = {
+    OrderSubmitted: _begun_twice,
+    OrderDenied: _denied,
+    OrderIntended: _intended,
+    OrderAccepted: _accepted,
+    OrderRejected: _rejected,
+    OrderFilled: _filled,
+    OrderCancelRequested: _cancel_requested,
+    OrderCancelled: _cancelled,
+    OrderCancelRefused: _cancel_refused,
+    OrderReplaceRequested: _replace_requested,
+    OrderReplaced: _replaced,
+    OrderReplaceRefused: _replace_refused,
+    OrderInDoubt: _in_doubt,
+}

@@ -1,0 +1,108 @@
+"""The ledger: cash and holdings per account, a fold of the fills.
+
+Cash is exact: every fill moves it by its notional and its commission. Cost is carried as a sum and the average price derived; where a
+fill closes part of a holding, the cost that leaves is rounded once, and the rest stays, so that cash + cost - realized P&L never drifts.
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_EVEN, Decimal
+
+import msgspec
+
+from ..messages import OrderFilled, SessionOpened
+from ..model import ZERO, Position, Side
+
+COST_UNIT = Decimal("1E-8")
+
+
+class Holding(msgspec.Struct):
+    """`quantity` is signed; `cost` is what the open quantity was bought for (negative: what it was sold short for)."""
+
+    quantity: Decimal = ZERO
+    cost: Decimal = ZERO
+    realized_pnl: Decimal = ZERO
+
+
+class Account(msgspec.Struct):
+    """Cash and holdings by symbol. `commission` is what was paid since the session opened first."""
+
+    cash: Decimal
+    holdings: dict[str, Holding] = msgspec.field(default_factory=dict)
+    commission: Decimal = ZERO
+
+
+class Ledger(msgspec.Struct):
+    """All accounts by name."""
+
+    accounts: dict[str, Account] = msgspec.field(default_factory=dict)
+    version: int = 0
+
+    def open(self, event: SessionOpened) -> None:
+        """Adopt what the broker holds for us, the first time; later differences are the business of reconciliation."""
+        if event.account in self.accounts:
+            return
+        holdings = {p.symbol: Holding(p.quantity, p.quantity * p.average_price) for p in event.positions}
+        self.accounts[event.account] = Account(event.cash, holdings)
+        self.version += 1
+
+    def fill(self, event: OrderFilled) -> None:
+        """Book the changes of one fill record, corrections included."""
+        account = self.accounts[event.account]
+        holding = account.holdings.get(event.symbol)
+        if holding is None:
+            holding = account.holdings[event.symbol] = Holding()
+        if event.side is Side.BUY:
+            quantity, notional = event.quantity, event.notional
+        else:
+            quantity, notional = -event.quantity, -event.notional
+        account.cash -= notional + event.commission
+        account.commission += event.commission
+        book(holding, quantity, notional)
+        self.version += 1
+
+    def positions(self, account: str) -> dict[str, Position]:
+        """Return the open positions of an account by symbol, in the order in which the symbols were first held."""
+        held = self.accounts[account].holdings if account in self.accounts else {}
+        return {
+            symbol: Position(
+                account=account,
+                symbol=symbol,
+                quantity=holding.quantity,
+                average_price=holding.cost / holding.quantity,
+                realized_pnl=holding.realized_pnl,
+            )
+            for symbol, holding in held.items()
+            if holding.quantity
+        }
+
+    def quantity(self, account: str, symbol: str) -> Decimal:
+        """Return the signed holding of one symbol."""
+        known = self.accounts.get(account)
+        holding = None if known is None else known.holdings.get(symbol)
+        return ZERO if holding is None else holding.quantity
+
+
+def book(holding: Holding, quantity: Decimal, notional: Decimal) -> None:
+    """Add a signed quantity bought for a signed notional to a holding."""
+    held = holding.quantity
+    if not held or not quantity or (held > 0) == (quantity > 0):
+        if held or quantity:
+            holding.quantity = held + quantity
+            holding.cost += notional
+        else:
+            holding.realized_pnl -= notional  # the price of a fill was corrected after the holding had been closed
+        return
+    if abs(quantity) <= abs(held):
+        leaving = holding.cost if quantity == -held else _share(holding.cost, -quantity, held)
+        holding.realized_pnl -= notional + leaving
+        holding.cost -= leaving
+    else:
+        closing = _share(notional, -held, quantity)
+        holding.realized_pnl -= closing + holding.cost
+        holding.cost = notional - closing
+    holding.quantity = held + quantity
+
+
+def _share(whole: Decimal, part: Decimal, of: Decimal) -> Decimal:
+    return (whole * part / of).quantize(COST_UNIT, rounding=ROUND_HALF_EVEN)

@@ -1,0 +1,272 @@
+"""The checks of the risk gate: small pure functions, and the table that says which purpose needs which.
+
+A check returns None or a `Denial` with a stable code, a sentence and the numbers that it saw. Numbers that are missing, zero or not finite
+never pass. The worst case of a symbol is its position plus everything open on one side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+from ..messages import Denial
+from ..model import ZERO, Instrument, Order, OrderType, Purpose, Side, TradingState
+from .exposure import AccountRisk, SymbolRisk
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What the gate allows. None switches a check off. Notional and exposure are currency, `price_collar` is a fraction."""
+
+    max_order_quantity: Decimal | None = None
+    max_order_notional: Decimal | None = None
+    max_position_quantity: Decimal | None = None
+    max_gross_exposure: Decimal | None = None
+    price_collar: Decimal | None = None
+    duplicate_window_ns: int = 0
+    account_type: Literal["cash", "margin"] = "cash"
+    initial_margin: Decimal = Decimal(1)
+
+
+class Case:
+    """One order and all that the checks may look at. `delta` is how much it adds to what is open (a replacement adds less)."""
+
+    __slots__ = ("account", "delta", "instrument", "last", "last_price", "limits", "now_ns", "order", "state", "symbol")
+
+    def __init__(
+        self,
+        order: Order,
+        delta: Decimal,
+        instrument: Instrument | None,
+        last: Decimal | None,
+        last_price: Callable[[str], Decimal | None],
+        account: AccountRisk,
+        state: TradingState,
+        limits: Limits,
+        now_ns: int,
+    ) -> None:
+        self.order = order
+        self.delta = delta
+        self.instrument = instrument
+        self.last = last
+        self.last_price = last_price
+        self.account = account
+        self.symbol: SymbolRisk = account.symbols.get(order.symbol) or SymbolRisk()
+        self.state = state
+        self.limits = limits
+        self.now_ns = now_ns
+
+    @property
+    def price(self) -> Decimal:
+        """What a share is reserved at: its limit, else the last price."""
+        return self.order.limit_price or self.last or ZERO
+
+    def worst_after(self) -> Decimal:
+        """The symbol's position at the worst case on the order's side, the order included; signed."""
+        if self.order.side is Side.BUY:
+            return self.symbol.position + self.symbol.open_buy + self.delta
+        return self.symbol.position - self.symbol.open_sell - self.delta
+
+    def reduces(self) -> bool:
+        """Whether it cannot make the worst case of its symbol larger: all of it closes what is held and not yet being closed."""
+        held = self.symbol.position
+        return held * self.worst_after() >= 0 and (held < 0 if self.order.side is Side.BUY else held > 0)
+
+
+def trading_state(case: Case) -> Denial | None:
+    if case.state is TradingState.ACTIVE or (case.state is TradingState.REDUCING and case.reduces()):
+        return None
+    allowed = "cancels, protection and liquidation" if case.state is TradingState.HALTED else "orders that reduce a position"
+    return Denial(f"TRADING_{case.state.value}", f"trading is {case.state}: only {allowed} pass", {"trading_state": case.state.value})
+
+
+def broker_session(case: Case) -> Denial | None:
+    if case.account.connected:
+        return None
+    return Denial("NOT_CONNECTED", "the broker's session is not ready; orders pass once it is", {})
+
+
+def known_symbol(case: Case) -> Denial | None:
+    if case.instrument is not None:
+        return None
+    return Denial("UNKNOWN_SYMBOL", f"{case.order.symbol!r} is not tradable here", {"symbol": case.order.symbol})
+
+
+def quantity(case: Case) -> Denial | None:
+    amount = case.order.quantity
+    lot = case.instrument.lot if case.instrument is not None else Decimal(1)
+    if not amount.is_finite() or amount <= 0:
+        return Denial("BAD_QUANTITY", f"quantity {amount} is not a positive number", {"quantity": str(amount)})
+    if amount % lot:
+        return Denial("LOT_SIZE", f"quantity {amount} is not a multiple of the lot {lot}", {"quantity": str(amount), "lot": str(lot)})
+    return None
+
+
+def price(case: Case) -> Denial | None:
+    order, limit = case.order, case.order.limit_price
+    if order.order_type is OrderType.MARKET:
+        if limit is None:
+            return None
+        return Denial("BAD_PRICE", f"a market order has no limit price, {limit} was given", {"limit_price": str(limit)})
+    if limit is None or not limit.is_finite() or limit <= 0:
+        return Denial("BAD_PRICE", f"a limit order needs a positive limit price, not {limit}", {"limit_price": str(limit)})
+    tick = case.instrument.tick if case.instrument is not None else Decimal("0.01")
+    if limit % tick:
+        return Denial("PRICE_TICK", f"limit price {limit} is not a multiple of the tick {tick}", {"limit_price": str(limit), "tick": str(tick)})
+    return None
+
+
+def capability(case: Case) -> Denial | None:
+    can, order = case.account.capabilities, case.order
+    if can is None or (order.order_type in can.order_types and order.time_in_force in can.times_in_force):
+        return None
+    asked = f"{order.order_type} {order.time_in_force}"
+    takes = f"{', '.join(can.order_types)} as {', '.join(can.times_in_force)}"
+    return Denial("UNSUPPORTED", f"the broker takes {takes}, not {asked}", {"order": asked})
+
+
+def market_data(case: Case) -> Denial | None:
+    if case.last is not None and case.last.is_finite() and case.last > 0:
+        return None
+    return Denial("NO_MARKET_DATA", f"{case.order.symbol} has no usable last price ({case.last})", {"last": str(case.last)})
+
+
+def price_collar(case: Case) -> Denial | None:
+    limit, collar, last = case.order.limit_price, case.limits.price_collar, case.last
+    if limit is None or collar is None or last is None:
+        return None
+    bound = last * (1 + collar) if case.order.side is Side.BUY else last * (1 - collar)
+    if limit <= bound if case.order.side is Side.BUY else limit >= bound:
+        return None
+    numbers = {"limit_price": str(limit), "last": str(last), "collar": str(collar), "bound": str(bound)}
+    return Denial("PRICE_COLLAR", f"{case.order.side} at {limit} is beyond {bound}, {collar} from the last price {last}", numbers)
+
+
+def order_quantity(case: Case) -> Denial | None:
+    most, amount = case.limits.max_order_quantity, case.order.quantity
+    if most is None or amount <= most:
+        return None
+    numbers = {"quantity": str(amount), "limit": str(most)}
+    return Denial("MAX_ORDER_QUANTITY", f"quantity {amount} is above the limit of {most} an order", numbers)
+
+
+def order_notional(case: Case) -> Denial | None:
+    most = case.limits.max_order_notional
+    if most is None or (notional := case.order.quantity * case.price) <= most:
+        return None
+    numbers = {"quantity": str(case.order.quantity), "price": str(case.price), "notional": str(notional), "limit": str(most)}
+    return Denial("MAX_ORDER_NOTIONAL", f"notional {notional} is above the limit of {most} an order", numbers)
+
+
+def position(case: Case) -> Denial | None:
+    most = case.limits.max_position_quantity
+    if most is None or abs(worst := case.worst_after()) <= most or case.reduces():
+        return None
+    numbers = {"position": str(case.symbol.position), "worst_case": str(worst), "limit": str(most)}
+    return Denial("MAX_POSITION", f"{case.order.symbol} could reach {worst}, the limit is {most}", numbers)
+
+
+def gross_exposure(case: Case) -> Denial | None:
+    most = case.limits.max_gross_exposure
+    if most is None or case.reduces() or (gross := _gross_after(case)) <= most:
+        return None
+    return Denial("MAX_GROSS_EXPOSURE", f"gross exposure could reach {gross}, the limit is {most}", {"worst_case": str(gross), "limit": str(most)})
+
+
+def short_sale(case: Case) -> Denial | None:
+    if case.limits.account_type != "cash" or case.order.side is Side.BUY or (worst := case.worst_after()) >= 0:
+        return None
+    numbers = {"position": str(case.symbol.position), "open_sell": str(case.symbol.open_sell), "worst_case": str(worst)}
+    return Denial("SHORT_SALE", f"a cash account cannot sell short: {case.order.symbol} could reach {worst}", numbers)
+
+
+def buying_power(case: Case) -> Denial | None:
+    if case.reduces():
+        return None
+    if case.limits.account_type == "cash":
+        if case.order.side is Side.SELL:
+            return None
+        available, cost = case.account.cash - case.account.reserved, case.delta * case.price
+    else:
+        available = case.account.equity(case.last_price) / case.limits.initial_margin
+        cost = _gross_after(case)
+    if cost <= available:
+        return None
+    numbers = {"cost": str(cost), "available": str(available)}
+    return Denial("BUYING_POWER", f"it needs {cost}, {available} is available", numbers)
+
+
+def duplicate_intent(case: Case) -> Denial | None:
+    window, order = case.limits.duplicate_window_ns, case.order
+    if not window:
+        return None
+    seen = case.account.intents.get(intent_key(order))
+    if seen is None or case.now_ns - seen > window:
+        return None
+    numbers = {"age_ns": str(case.now_ns - seen), "window_ns": str(window)}
+    return Denial("DUPLICATE_INTENT", "the same order was approved a moment ago", numbers)
+
+
+def exit_flips(case: Case) -> Denial | None:
+    if case.reduces():
+        return None
+    numbers = {"position": str(case.symbol.position), "worst_case": str(case.worst_after())}
+    return Denial("EXIT_FLIPS", f"an exit may not go beyond flat: {case.order.symbol} could reach {case.worst_after()}", numbers)
+
+
+def intent_key(order: Order) -> str:
+    """Return what makes two orders the same intent; the parent is part of it, so that slices of one parent are not duplicates."""
+    return f"{order.symbol} {order.side} {order.quantity} {order.order_type} {order.limit_price} {order.strategy} {order.parent}"
+
+
+def _gross_after(case: Case) -> Decimal:
+    order = case.order
+    gross = ZERO
+    for symbol, risk in case.account.symbols.items():
+        if symbol != order.symbol:
+            gross += risk.worst() * (case.last_price(symbol) or ZERO)
+    mine = case.symbol
+    buy, sell = (case.delta, ZERO) if order.side is Side.BUY else (ZERO, case.delta)
+    return gross + max(abs(mine.position + mine.open_buy + buy), abs(mine.position - mine.open_sell - sell)) * (case.last or ZERO)
+
+
+Check = Callable[[Case], Denial | None]
+
+_E, _C, _X, _P, _L = Purpose.ENTRY, Purpose.CHILD, Purpose.EXIT, Purpose.PROTECTIVE, Purpose.LIQUIDATION
+_ALL = frozenset({_E, _C, _X, _P, _L})
+_NEW_RISK = frozenset({_E, _C})
+
+CHECKS: tuple[tuple[Check, frozenset[Purpose]], ...] = (
+    (known_symbol, _ALL),
+    (quantity, _ALL),
+    (price, _ALL),
+    (trading_state, frozenset({_E, _C, _X})),
+    (broker_session, _ALL),
+    (capability, _ALL),
+    (market_data, _ALL),
+    (price_collar, _ALL),
+    (order_quantity, frozenset({_E, _C, _X, _P})),
+    (order_notional, frozenset({_E, _C, _X, _P})),
+    (position, _NEW_RISK),
+    (gross_exposure, _NEW_RISK),
+    (short_sale, _ALL),
+    (buying_power, _NEW_RISK),
+    (duplicate_intent, _NEW_RISK),
+    (exit_flips, frozenset({_X, _P, _L})),
+)
+"""Which purposes each check applies to, in the order in which they run. A cancel needs none: it always passes."""
+
+CHECKS_FOR: dict[Purpose, tuple[Check, ...]] = {
+    purpose: tuple(check for check, purposes in CHECKS if purpose in purposes) for purpose in Purpose
+}
+
+
+def review(case: Case) -> Denial | None:
+    """Return the first denial of the checks that the order's purpose needs, None if it passes."""
+    for check in CHECKS_FOR[case.order.purpose]:
+        denial = check(case)
+        if denial is not None:
+            return denial
+    return None

@@ -1,0 +1,283 @@
+"""The order actor, one per order: asks the gate, states the intent, and writes down what the broker says.
+
+It decides nothing that `machines/order.py` does not know. Reports may come in any order and more than once; a report that says nothing
+new is dropped.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .actor import Actor, ActorRef, Record, ReplyTo, fold, handler
+from .machines.order import OrderMachine, OrderRecord, Pending
+from .machines.order_table import RANK, Proof
+from .messages import (
+    BeginOrder,
+    CancelLeg,
+    CancelOrder,
+    CancelReason,
+    ChangeOrder,
+    CheckOrder,
+    CheckReplace,
+    ChildClosed,
+    CommandRefused,
+    Cumulative,
+    Denial,
+    OrderAccepted,
+    OrderCancelled,
+    OrderCancelRefused,
+    OrderCancelRequested,
+    OrderDenied,
+    OrderInDoubt,
+    OrderIntended,
+    OrderMessage,
+    OrderPassed,
+    OrderRefused,
+    OrderRejected,
+    OrderReplaced,
+    OrderReplaceRefused,
+    OrderReplaceRequested,
+    OrderSubmitted,
+    PlaceOrder,
+    QueryLeg,
+    Recheck,
+    ReplaceDenied,
+    ReplaceLeg,
+    ReplacePassed,
+)
+from .ports import (
+    Accepted,
+    BrokerOrderState,
+    Cancelled,
+    CancelRefused,
+    CommandKind,
+    Executed,
+    Expired,
+    NotSent,
+    OrderAbsent,
+    OrderFound,
+    OutcomeUnknown,
+    Rejected,
+    Replaced,
+    ReplaceRefused,
+)
+
+_PROVED_REASON = {
+    BrokerOrderState.CANCELLED: CancelReason.BROKER,
+    BrokerOrderState.EXPIRED: CancelReason.EXPIRED,
+}
+
+
+class Order(Actor[OrderMessage]):
+    """Looks after one order until it is finished."""
+
+    entity = True
+    machine: OrderMachine
+
+    @fold
+    def apply(self, event: OrderRecord, record: Record) -> None:
+        if type(event) is OrderSubmitted:
+            self.machine = OrderMachine.begin(record)
+        else:
+            self.machine.apply(record)
+
+    def view(self) -> OrderMachine:
+        """Return the machine: `.order`, `.is_closed`, `.status()`."""
+        return self.machine
+
+    # --- Submit ------------------------------------------------------------------------------------------------------
+
+    @handler
+    def begin(self, message: BeginOrder) -> None:
+        self.ctx.tell(self.ctx.refer("risk_gate"), CheckOrder(self.machine.order, message.reply_to))
+
+    @handler
+    def passed(self, message: OrderPassed) -> None:
+        machine, ctx = self.machine, self.ctx
+        if machine.proof is not Proof.NOTHING:
+            return
+        if machine.cancel is Pending.ASKED:
+            self._close(OrderCancelled(machine.order.client_order_id, CancelReason.REQUESTED, "cancelled before it was sent"))
+        else:
+            wire_id = f"{machine.order.client_order_id}.{machine.leg}"
+            ctx.record(OrderIntended(machine.order.client_order_id, wire_id))
+            ctx.tell(self._connection(), PlaceOrder(message.approved, wire_id))
+        self._answer(message.reply_to)
+
+    @handler
+    def refused(self, message: OrderRefused) -> None:
+        if self.machine.proof is Proof.NOTHING:
+            self._close(OrderDenied(self.machine.order.client_order_id, message.denial))
+            self._answer(message.reply_to)
+
+    # --- Cancel and replace --------------------------------------------------------------------------------------------
+
+    @handler
+    def cancel(self, message: CancelOrder) -> None:
+        machine = self.machine
+        if machine.is_closed:
+            self.ctx.reply(message.reply_to, False)
+            return
+        if machine.cancel is Pending.NO:
+            self.ctx.record(OrderCancelRequested(machine.order.client_order_id))
+            if machine.proof is Proof.WORKING:
+                self.ctx.tell(self._connection(), CancelLeg(machine.wire_id))
+        self.ctx.reply(message.reply_to, True)
+
+    @handler
+    def change(self, message: ChangeOrder) -> None:
+        machine = self.machine
+        order = machine.order
+        if machine.is_closed or machine.proof is not Proof.WORKING or machine.replace is not Pending.NO or machine.cancel is not Pending.NO:
+            why = f"it is {machine.state}" if machine.is_closed else "another command about it has no answer yet"
+            self.ctx.reply(message.reply_to, CommandRefused(f"order {order.client_order_id} cannot be replaced: {why}"))
+            return
+        quantity = order.quantity if message.quantity is None else message.quantity
+        limit_price = order.limit_price if message.limit_price is None else message.limit_price
+        self.ctx.tell(self.ctx.refer("risk_gate"), CheckReplace(order, machine.filled_quantity, quantity, limit_price, message.reply_to))
+
+    @handler
+    def replace_passed(self, message: ReplacePassed) -> None:
+        machine, new = self.machine, message.approved.order
+        if machine.is_closed or machine.replace is not Pending.NO:
+            text = "the order was closed or changed before the replacement was approved"
+            self.ctx.record(OrderReplaceRefused(new.client_order_id, "TOO_LATE", text))
+        else:
+            wire_id = f"{new.client_order_id}.{machine.leg + 1}"
+            self.ctx.record(OrderReplaceRequested(new.client_order_id, wire_id, new.quantity, new.limit_price))
+            self.ctx.tell(self._connection(), ReplaceLeg(message.approved, machine.wire_id, wire_id))
+        self._answer(message.reply_to)
+
+    @handler
+    def replace_denied(self, message: ReplaceDenied) -> None:
+        denial = message.denial
+        self.ctx.record(OrderReplaceRefused(self.machine.order.client_order_id, denial.code, denial.text, denied=True))
+        self.ctx.reply(message.reply_to, CommandRefused(f"{denial.code}: {denial.text}"))
+
+    # --- What the broker says ------------------------------------------------------------------------------------------
+
+    @handler
+    def accepted(self, message: Accepted) -> None:
+        machine = self.machine
+        if not machine.broker_order_id:
+            self.ctx.record(OrderAccepted(machine.order.client_order_id, message.wire_id, message.broker_order_id))
+            if machine.cancel is Pending.ASKED and not machine.is_closed:
+                self.ctx.tell(self._connection(), CancelLeg(message.wire_id))
+
+    @handler
+    def rejected(self, message: Rejected) -> None:
+        if RANK[self.machine.proof] < RANK[Proof.REJECTED]:
+            self._close(OrderRejected(self.machine.order.client_order_id, message.code, message.text))
+
+    @handler
+    def executed(self, message: Executed) -> None:
+        event = self.machine.book(message.fill, Cumulative(message.cumulative_quantity))
+        if event is not None:
+            was_closed = self.machine.is_closed
+            self.ctx.record(event)
+            self._tell_parent(was_closed=was_closed)
+
+    @handler
+    def cancelled(self, message: Cancelled) -> None:
+        if RANK[self.machine.proof] < RANK[Proof.CANCELLED]:
+            reason = CancelReason.BROKER if self.machine.cancel is Pending.NO else CancelReason.REQUESTED
+            self._close(OrderCancelled(self.machine.order.client_order_id, reason, message.text))
+
+    @handler
+    def expired(self, message: Expired) -> None:
+        if RANK[self.machine.proof] < RANK[Proof.EXPIRED]:
+            self._close(OrderCancelled(self.machine.order.client_order_id, CancelReason.EXPIRED))
+
+    @handler
+    def cancel_refused(self, message: CancelRefused) -> None:
+        if self.machine.cancel is not Pending.NO:
+            self.ctx.record(OrderCancelRefused(self.machine.order.client_order_id, message.code, message.text))
+
+    @handler
+    def replaced(self, message: Replaced) -> None:
+        if message.wire_id == self.machine.next_wire_id:
+            order_id = self.machine.order.client_order_id
+            self.ctx.record(OrderReplaced(order_id, message.wire_id, message.broker_order_id, message.quantity, message.limit_price))
+
+    @handler
+    def replace_refused(self, message: ReplaceRefused) -> None:
+        if message.wire_id == self.machine.next_wire_id:
+            self.ctx.record(OrderReplaceRefused(self.machine.order.client_order_id, message.code, message.text))
+
+    @handler
+    def outcome_unknown(self, message: OutcomeUnknown) -> None:
+        self.ctx.record(OrderInDoubt(self.machine.order.client_order_id, message.kind, message.reason))
+        self.ctx.tell(self._connection(), QueryLeg(message.wire_id))
+
+    @handler
+    def not_sent(self, message: NotSent) -> None:
+        order_id = self.machine.order.client_order_id
+        match message.kind:
+            case CommandKind.NEW:
+                if self.machine.proof is Proof.INTENDED:
+                    self._close(OrderCancelled(order_id, CancelReason.NOT_SENT, message.reason))
+            case CommandKind.CANCEL:
+                self.ctx.record(OrderCancelRefused(order_id, "NOT_SENT", message.reason))
+            case CommandKind.REPLACE:
+                self.ctx.record(OrderReplaceRefused(order_id, "NOT_SENT", message.reason))
+
+    @handler
+    def found(self, message: OrderFound) -> None:
+        machine = self.machine
+        order_id = machine.order.client_order_id
+        was_closed = machine.is_closed
+        if not machine.broker_order_id:
+            self.ctx.record(OrderAccepted(order_id, message.wire_id, message.broker_order_id))
+        if message.cumulative_quantity > 0:
+            price = message.average_price
+            notional = None if price is None else price * message.cumulative_quantity
+            event = machine.book(None, Cumulative(message.cumulative_quantity, notional, message.commission))
+            if event is not None:
+                self.ctx.record(event)
+        reason = _PROVED_REASON.get(message.state)
+        if reason is not None and RANK[machine.proof] < RANK[Proof.EXPIRED]:
+            asked = machine.cancel is not Pending.NO and reason is CancelReason.BROKER
+            self.ctx.record(OrderCancelled(order_id, CancelReason.REQUESTED if asked else reason))
+        elif message.state is BrokerOrderState.REJECTED and RANK[machine.proof] < RANK[Proof.REJECTED]:
+            self.ctx.record(OrderRejected(order_id, "REJECTED", "found rejected at the broker"))
+        elif machine.cancel is not Pending.NO and not machine.is_closed:
+            self.ctx.tell(self._connection(), CancelLeg(machine.wire_id))
+        self._tell_parent(was_closed=was_closed)
+
+    @handler
+    def absent(self, message: OrderAbsent) -> None:
+        """One negative look-up proves nothing: the order stays as it is, in doubt if it was sent."""
+        if self.machine.proof is Proof.INTENDED and self.machine.new is not Pending.IN_DOUBT:
+            self.ctx.record(OrderInDoubt(self.machine.order.client_order_id, CommandKind.NEW, "the broker does not know it"))
+
+    @handler
+    def recheck(self, message: Recheck) -> None:
+        machine = self.machine
+        if machine.proof is Proof.NOTHING:
+            denial = Denial("INTERNAL_ERROR", "checking the order failed twice, so it was not sent", {})
+            self._close(OrderDenied(machine.order.client_order_id, denial))
+        elif not machine.is_closed or machine.cumulative is not None:
+            self.ctx.tell(self._connection(), QueryLeg(machine.wire_id))
+
+    # --- Helpers ---------------------------------------------------------------------------------------------------------
+
+    def _close(self, event: OrderDenied | OrderRejected | OrderCancelled) -> None:
+        was_closed = self.machine.is_closed
+        self.ctx.record(event)
+        self._tell_parent(was_closed=was_closed)
+
+    def _tell_parent(self, *, was_closed: bool) -> None:
+        """Tell the parent once, when the order closes. A parent is named `actor:detail`."""
+        machine = self.machine
+        if machine.order.parent and machine.is_closed and not was_closed:
+            order = machine.order
+            parent = self.ctx.refer(order.parent.partition(":")[0])
+            self.ctx.tell(parent, ChildClosed(order.client_order_id, order.parent, order.symbol, machine.reason))
+
+    def _connection(self) -> ActorRef[Any]:
+        return self.ctx.refer("connection/" + self.machine.order.account)
+
+    def _answer(self, reply_to: ReplyTo | None) -> None:
+        if reply_to is not None:
+            self.ctx.reply(reply_to, self.machine.status())
+

@@ -1,0 +1,250 @@
+"""What the domain needs from outside: a broker, a journal store, market data, and the words spoken with them.
+
+To the dispatcher a port is an endpoint: it takes released commands and posts reports as inputs. A broker port only translates and does
+I/O. What it cannot know it must not say: no answer is `OutcomeUnknown`, never a rejection.
+
+`wire_id` names one incarnation (leg) of an order at the broker, `<client_order_id>.<n>`; replacing an order makes the next leg.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Protocol
+
+import msgspec
+
+from .model import ZERO, Fill, Instrument, Order, OrderType, TimeInForce
+
+
+class Command(msgspec.Struct, frozen=True):
+    """Something the broker is to do, answered by reports."""
+
+
+class Connect(Command, frozen=True):
+    """Open the session; answered by `Connected`."""
+
+
+class Disconnect(Command, frozen=True):
+    """Close the session; answered by `Disconnected`."""
+
+
+class NewOrder(Command, frozen=True):
+    """Send an order. It must not be written to the wire after `not_after_ns`; too late is `NotSent`."""
+
+    wire_id: str
+    order: Order
+    not_after_ns: int
+    trading_epoch: int
+
+
+class CancelRequest(Command, frozen=True):
+    """Cancel what is left of an order; answered by `Cancelled` or `CancelRefused`, or overtaken by a fill."""
+
+    wire_id: str
+
+
+class ReplaceRequest(Command, frozen=True):
+    """Replace an order's terms. `quantity` is the new total, fills of earlier legs included."""
+
+    wire_id: str
+    new_wire_id: str
+    quantity: Decimal
+    limit_price: Decimal | None
+    not_after_ns: int
+    trading_epoch: int
+
+
+class StatusRequest(Command, frozen=True):
+    """Ask for one order by our id; answered by `OrderFound` or `OrderAbsent`."""
+
+    wire_id: str
+
+
+class Report(msgspec.Struct, frozen=True):
+    """Something the broker (or its port) says."""
+
+
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """What a broker can do, checked before anything is sent, in every mode."""
+
+    order_types: tuple[OrderType, ...]
+    times_in_force: tuple[TimeInForce, ...]
+    native_replace: bool = True
+
+
+class BrokerPosition(msgspec.Struct, frozen=True):
+    """A holding as the broker states it."""
+
+    symbol: str
+    quantity: Decimal
+    average_price: Decimal
+
+
+class Connected(Report, frozen=True):
+    """The session is open. `cash` and `positions` are the broker's account at this moment, complete."""
+
+    account: str
+    cash: Decimal
+    positions: tuple[BrokerPosition, ...]
+    capabilities: Capabilities
+
+
+class Disconnected(Report, frozen=True):
+    """The session is closed or lost."""
+
+    reason: str
+
+
+class OrderReport(Report, frozen=True):
+    """A report on one order."""
+
+    wire_id: str
+
+
+class Accepted(OrderReport, frozen=True):
+    """The order is working at the broker."""
+
+    broker_order_id: str
+
+
+class Rejected(OrderReport, frozen=True):
+    """The broker refused the order: it never worked there."""
+
+    code: str
+    text: str
+
+
+class Executed(OrderReport, frozen=True):
+    """One execution, with the order's cumulative quantity after it, over all legs."""
+
+    fill: Fill
+    cumulative_quantity: Decimal
+
+
+class Cancelled(OrderReport, frozen=True):
+    """What was left is cancelled, by us or by the broker (then `text` says why)."""
+
+    text: str = ""
+
+
+class Expired(OrderReport, frozen=True):
+    """What was left expired with its time in force."""
+
+
+class CancelRefused(OrderReport, frozen=True):
+    """The broker will not cancel, usually because the order is done."""
+
+    code: str
+    text: str
+
+
+class Replaced(OrderReport, frozen=True):
+    """The leg `wire_id` works in place of the one before it."""
+
+    broker_order_id: str
+    quantity: Decimal
+    limit_price: Decimal | None
+
+
+class ReplaceRefused(OrderReport, frozen=True):
+    """The broker keeps the order as it was; `wire_id` is the leg that was not made."""
+
+    code: str
+    text: str
+
+
+class BrokerOrderState(StrEnum):
+    """What a broker proves of an order; only WORKING can be followed by another."""
+
+    WORKING = "WORKING"
+    CANCELLED = "CANCELLED"
+    EXPIRED = "EXPIRED"
+    REJECTED = "REJECTED"
+    DONE = "DONE"
+
+
+class OrderFound(OrderReport, frozen=True):
+    """The broker knows the order: its state, and the cumulative quantity and average price of its fills over all legs."""
+
+    broker_order_id: str
+    state: BrokerOrderState
+    cumulative_quantity: Decimal
+    average_price: Decimal | None
+    commission: Decimal = ZERO
+
+
+class OrderAbsent(OrderReport, frozen=True):
+    """The broker does not know the order now. Alone this proves nothing."""
+
+
+class CommandKind(StrEnum):
+    """Which command an `OutcomeUnknown` or `NotSent` is about."""
+
+    NEW = "new"
+    CANCEL = "cancel"
+    REPLACE = "replace"
+
+
+class OutcomeUnknown(OrderReport, frozen=True):
+    """The command was, or may have been, written, and no answer came."""
+
+    kind: CommandKind
+    reason: str
+
+
+class NotSent(OrderReport, frozen=True):
+    """The command was certainly not written."""
+
+    kind: CommandKind
+    reason: str
+
+
+class ReadHistory(Command, frozen=True):
+    """Read all records about one order from the store; `then` comes back with them."""
+
+    client_order_id: str
+    then: Any
+
+
+class ReadFilled(Command, frozen=True):
+    """Read the histories of all orders that have fills and a record above `after`."""
+
+    after: int
+    reply_to: Any
+
+
+class Endpoint(Protocol):
+    """The dispatcher's side of a port: takes one released command. `cause` is the record or input that caused it."""
+
+    def accept(self, command: Any, cause: int) -> None: ...
+
+
+class JournalStore(Protocol):
+    """Durable, ordered, append-only storage of encoded records.
+
+    `append` takes the records `first..first+len(ends)-1` as one transaction: record i is `data[ends[i-1]:ends[i]]`. When they are durable
+    it calls `committed(last)`, at once or later; it never drops a batch silently.
+    """
+
+    def append(self, first: int, data: bytes, ends: list[int], committed: Callable[[int], None]) -> None: ...
+
+    def history(self, client_order_id: str) -> list[bytes]:
+        """Return the encoded records about one order, oldest first."""
+
+    def read(self, after: int = 0) -> Iterable[bytes]:
+        """Return the encoded records numbered above `after`, oldest first."""
+
+
+class MarketData(Protocol):
+    """The last values that a feed holds."""
+
+    def last_price(self, symbol: str) -> Decimal | None:
+        """Return the last price of `symbol`, None before its first."""
+
+
+class Instruments(Protocol):
+    """The tradable symbols and their rules."""
+
+    def get(self, symbol: str) -> Instrument | None: ...

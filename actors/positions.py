@@ -1,0 +1,44 @@
+"""Positions and cash, keyed by account and symbol. The ledger is in `machines/position.py`."""
+
+from __future__ import annotations
+
+import msgspec
+
+from .actor import Actor, Record, fold, handler
+from .machines.position import Ledger
+from .messages import GetPositions, OrderFilled, SessionOpened
+from .model import Position
+from .ports import MarketData
+
+
+class Positions(Actor[GetPositions]):
+    """Folds fills into holdings."""
+
+    state: Ledger
+
+    def __init__(self, market: MarketData, default_account: str) -> None:
+        self.state = Ledger()
+        self._market = market
+        self._default_account = default_account
+
+    def view(self) -> Ledger:
+        """Return the ledger."""
+        return self.state
+
+    @handler
+    def positions(self, message: GetPositions) -> None:
+        self.ctx.reply(message.reply_to, priced(self.state, self._default_account, self._market))
+
+    @fold
+    def _opened(self, event: SessionOpened, record: Record) -> None:
+        self.state.open(event)
+
+    @fold
+    def _filled(self, event: OrderFilled, record: Record) -> None:
+        self.state.fill(event)
+
+
+def priced(ledger: Ledger, account: str, market: MarketData) -> dict[str, Position]:
+    """Return the open positions of an account with their last prices."""
+    held = ledger.positions(account)
+    return {symbol: msgspec.structs.replace(position, market_price=market.last_price(symbol)) for symbol, position in held.items()}

@@ -1,0 +1,223 @@
+"""The rebalancer: pursues target positions with one order a symbol at a time. Its decisions are in `machines/rebalance.py`."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from .actor import Actor, Record, ReplyTo, fold, handler
+from .machines.exposure import AccountRisk, SymbolRisk
+from .machines.order import OrderMachine
+from .machines.rebalance import Holding, Target, make_order, plan_step
+from .messages import (
+    CancelOrders,
+    CancelReason,
+    ChildClosed,
+    CommandRefused,
+    Flatten,
+    LookAgain,
+    OrderCancelled,
+    OrderDenied,
+    OrderFilled,
+    OrderRejected,
+    RebalancerMessage,
+    SetTargets,
+    SubmitOrders,
+    TargetDropped,
+    TargetOrdered,
+    TargetsSet,
+)
+from .model import CLOSED_STATES, ZERO, Order, Purpose, Side, TimeInForce
+from .ports import MarketData
+
+NAME = "rebalancer"
+LOOK_AGAIN_NS = 100_000_000
+TRY_AGAIN = frozenset({"", CancelReason.EXPIRED.value})
+"""Ends of an order after which the rest of its target is ordered again: it filled, or its day was over."""
+
+
+class Working(msgspec.Struct, frozen=True):
+    """Our open order in a symbol, with the signed quantity that it was made for."""
+
+    client_order_id: str
+    quantity: Decimal
+
+
+class RebalancerState(msgspec.Struct):
+    """Targets by symbol, our open order by symbol and back, symbols that wait for a flatten's cancels, counters for ids."""
+
+    targets: dict[str, Target] = msgspec.field(default_factory=dict)
+    working: dict[str, Working] = msgspec.field(default_factory=dict)
+    symbols: dict[str, str] = msgspec.field(default_factory=dict)
+    clearing: dict[str, None] = msgspec.field(default_factory=dict)
+    plans: int = 0
+    orders: int = 0
+
+
+class Rebalancer(Actor[RebalancerMessage]):
+    """Turns targets into orders, and orders again what is still missing."""
+
+    state: RebalancerState
+
+    def __init__(self, market: MarketData, account: str, id_prefix: str, time_in_force: TimeInForce) -> None:
+        self.state = RebalancerState()
+        self._market = market
+        self._account = account
+        self._id_prefix = id_prefix
+        self._time_in_force = time_in_force
+
+    def on_start(self) -> None:
+        """Go on looking for what a flatten waits for."""
+        if self.state.clearing:
+            self.ctx.set_timer("look", LOOK_AGAIN_NS, LookAgain())
+
+    # --- Requests ------------------------------------------------------------------------------------------------------
+
+    @handler
+    def set_targets(self, message: SetTargets) -> None:
+        bad = [f"{symbol}: {quantity}" for symbol, quantity in message.targets.items() if not quantity.is_finite()]
+        if bad:
+            self.ctx.reply(message.reply_to, CommandRefused(f"targets must be finite numbers, not {', '.join(bad)}"))
+            return
+        targets = dict(message.targets)
+        if message.close_others:
+            for symbol in (*self._risk().symbols, *self.state.targets):
+                if symbol not in targets and (self._holding(symbol).position or symbol in self.state.targets or symbol in self.state.working):
+                    targets[symbol] = ZERO
+        plan = f"{NAME}:{self.state.plans + 1}"
+        self.ctx.record(TargetsSet(plan, targets, message.purpose, message.strategy))
+        self._advance(message.reply_to)
+
+    @handler
+    def flatten(self, message: Flatten) -> None:
+        exposure = self.ctx.view("risk_gate").exposure
+        open_ids = tuple(exposure.open)
+        symbols = {symbol: ZERO for symbol, risk in self._risk().symbols.items() if risk.position or risk.open_buy or risk.open_sell}
+        self.ctx.record(TargetsSet(f"{NAME}:{self.state.plans + 1}", symbols, Purpose.LIQUIDATION, "", cancel_first=bool(open_ids)))
+        if open_ids:
+            self.ctx.tell(self.ctx.refer("desk"), CancelOrders(open_ids))
+            self.ctx.set_timer("look", 0, LookAgain())
+            self.ctx.reply(message.reply_to, [])
+        else:
+            self._advance(message.reply_to)
+
+    @handler
+    def look_again(self, message: LookAgain) -> None:
+        self._advance(None)
+        if self.state.clearing and any(self._open_elsewhere(symbol) for symbol in self.state.clearing):
+            self.ctx.set_timer("look", LOOK_AGAIN_NS, LookAgain())
+
+    @handler
+    def child_closed(self, message: ChildClosed) -> None:
+        target = self.state.targets.get(message.symbol)
+        if target is not None and target.plan == message.parent and message.reason not in TRY_AGAIN:
+            self.ctx.record(TargetDropped(target.plan, message.symbol, message.reason))
+        self._advance(None)
+
+    # --- Steps ---------------------------------------------------------------------------------------------------------
+
+    def _advance(self, reply_to: ReplyTo | None) -> None:
+        """Take the next step towards all targets."""
+        pursued = {
+            symbol: target
+            for symbol, target in self.state.targets.items()
+            if symbol not in self.state.clearing or not self._open_elsewhere(symbol)
+        }
+        holdings = {symbol: self._holding(symbol) for symbol in pursued}
+        power = self.ctx.view("risk_gate").buying_power(self._account)
+        step = plan_step(pursued, holdings, power)
+        for symbol in step.reached:
+            self.ctx.record(TargetDropped(pursued[symbol].plan, symbol, "REACHED"))
+        stale = tuple(self.state.working[symbol].client_order_id for symbol in step.cancel if not self._cancelling(symbol))
+        if stale:
+            self.ctx.tell(self.ctx.refer("desk"), CancelOrders(stale))
+        orders = tuple(self._order(symbol, quantity) for symbol, quantity in step.send.items())
+        if orders:
+            self.ctx.tell(self.ctx.refer("desk"), SubmitOrders(orders, fresh=True, reply_to=reply_to))
+        else:
+            self.ctx.reply(reply_to, [])
+
+    def _order(self, symbol: str, quantity: Decimal) -> Order:
+        target = self.state.targets[symbol]
+        order_id = f"{self._id_prefix}{self.state.orders + 1}"
+        self.ctx.record(TargetOrdered(target.plan, symbol, order_id, quantity))
+        return make_order(
+            symbol,
+            quantity,
+            client_order_id=order_id,
+            time_in_force=self._time_in_force,
+            account=self._account,
+            strategy=target.strategy,
+            purpose=target.purpose,
+            parent=target.plan,
+        )
+
+    def _risk(self) -> AccountRisk:
+        account: AccountRisk = self.ctx.view("risk_gate").exposure.account(self._account)
+        return account
+
+    def _machine(self, symbol: str) -> OrderMachine | None:
+        working = self.state.working.get(symbol)
+        machine: OrderMachine | None = None if working is None else self.ctx.view("order/" + working.client_order_id)
+        return machine
+
+    def _holding(self, symbol: str) -> Holding:
+        risk = self._risk().symbols.get(symbol) or SymbolRisk()
+        working = self.state.working.get(symbol)
+        rest = None if working is None else working.quantity
+        machine = self._machine(symbol)
+        if machine is not None and not machine.is_closed:
+            left = machine.order.quantity - machine.filled_quantity
+            rest = left if machine.order.side is Side.BUY else -left
+        price = self._market.last_price(symbol) or ZERO
+        return Holding(risk.position, risk.open_buy - risk.open_sell, price, rest)
+
+    def _open_elsewhere(self, symbol: str) -> bool:
+        """Whether orders are open in the symbol that are not ours."""
+        exposure = self.ctx.view("risk_gate").exposure
+        return any(held.symbol == symbol and order_id not in self.state.symbols for order_id, held in exposure.open.items())
+
+    def _cancelling(self, symbol: str) -> bool:
+        machine = self._machine(symbol)
+        return machine is not None and machine.cancel != "no"
+
+    # --- Fold ----------------------------------------------------------------------------------------------------------
+
+    @fold
+    def _set(self, event: TargetsSet, record: Record) -> None:
+        self.state.plans += 1
+        for symbol, quantity in event.targets.items():
+            self.state.targets.pop(symbol, None)
+            self.state.targets[symbol] = Target(quantity, event.plan, event.purpose, event.strategy)
+            self.state.clearing.pop(symbol, None)
+            if event.cancel_first:
+                self.state.clearing[symbol] = None
+
+    @fold
+    def _dropped(self, event: TargetDropped, record: Record) -> None:
+        target = self.state.targets.get(event.symbol)
+        if target is not None and target.plan == event.plan:
+            del self.state.targets[event.symbol]
+            self.state.clearing.pop(event.symbol, None)
+
+    @fold
+    def _ordered(self, event: TargetOrdered, record: Record) -> None:
+        self.state.orders += 1
+        self.state.working[event.symbol] = Working(event.client_order_id, event.quantity)
+        self.state.symbols[event.client_order_id] = event.symbol
+
+    @fold
+    def _filled(self, event: OrderFilled, record: Record) -> None:
+        if event.state in CLOSED_STATES:
+            self._closed(event.client_order_id)
+
+    @fold
+    def _ended(self, event: OrderCancelled | OrderRejected | OrderDenied, record: Record) -> None:
+        self._closed(event.client_order_id)
+
+    def _closed(self, order_id: str) -> None:
+        symbol = self.state.symbols.pop(order_id, None)
+        working = None if symbol is None else self.state.working.get(symbol)
+        if symbol is not None and working is not None and working.client_order_id == order_id:
+            del self.state.working[symbol]

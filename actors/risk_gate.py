@@ -1,0 +1,197 @@
+"""The risk gate: no order leaves without its approval, and only this file makes one.
+
+An approval is recorded, and so reserves its exposure, before it is answered. `machines/risk.py` decides what passes, `machines/exposure.py`
+keeps what is reserved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+
+import msgspec
+
+from .actor import Actor, Record, fold, handler
+from .machines.exposure import Exposure
+from .machines.risk import Case, Limits, intent_key, review
+from .messages import (
+    ApprovedOrder,
+    CheckOrder,
+    CheckReplace,
+    Escalated,
+    GateMessage,
+    GetAccountInfo,
+    OrderApproved,
+    OrderCancelled,
+    OrderDenied,
+    OrderFilled,
+    OrderPassed,
+    OrderRefused,
+    OrderRejected,
+    OrderReplaced,
+    OrderReplaceRefused,
+    ReplaceDenied,
+    ReplacePassed,
+    SessionClosed,
+    SessionOpened,
+    TradingStateChanged,
+)
+from .model import ZERO, AccountInfo, Order, TradingState
+from .ports import Instruments, MarketData
+
+VALIDITY_NS = 10_000_000_000
+
+
+class GateState(msgspec.Struct):
+    """What the gate folds."""
+
+    exposure: Exposure = msgspec.field(default_factory=Exposure)
+    trading_state: TradingState = TradingState.ACTIVE
+    epoch: int = 0
+
+
+class RiskGate(Actor[GateMessage]):
+    """Checks orders and replacements, one at a time, against the worst case of everything approved before."""
+
+    state: GateState
+
+    def __init__(self, limits: Limits, instruments: Instruments, market: MarketData, account: str) -> None:
+        self.state = GateState()
+        self._limits = limits
+        self._instruments = instruments
+        self._market = market
+        self._default_account = account
+
+    def view(self) -> GateView:
+        """Return what may be read of the gate."""
+        return GateView(self)
+
+    # --- Checks --------------------------------------------------------------------------------------------------------
+
+    @handler
+    def check(self, message: CheckOrder) -> None:
+        order = message.order
+        case = self._case(order, order.quantity)
+        denial = review(case)
+        sender = self.ctx.refer("order/" + order.client_order_id)
+        if denial is not None:
+            self.ctx.tell(sender, OrderRefused(denial, message.reply_to))
+            return
+        intent = intent_key(order) if self._limits.duplicate_window_ns else ""
+        self.ctx.record(
+            OrderApproved(order.client_order_id, order.account, order.symbol, order.side, order.quantity, case.price, False, intent)
+        )
+        self.ctx.tell(sender, OrderPassed(self._approve(order), message.reply_to))
+
+    @handler
+    def check_replace(self, message: CheckReplace) -> None:
+        old = message.order
+        new = msgspec.structs.replace(old, quantity=message.quantity, limit_price=message.limit_price)
+        held = self.state.exposure.open.get(old.client_order_id)
+        remaining = ZERO if held is None else held.remaining
+        more = max(message.quantity - message.filled_quantity - remaining, ZERO) if message.quantity.is_finite() else ZERO
+        case = self._case(new, more)
+        denial = review(case)
+        sender = self.ctx.refer("order/" + old.client_order_id)
+        if denial is not None:
+            self.ctx.tell(sender, ReplaceDenied(denial, message.reply_to))
+            return
+        self.ctx.record(OrderApproved(new.client_order_id, new.account, new.symbol, new.side, new.quantity, case.price, True))
+        self.ctx.tell(sender, ReplacePassed(self._approve(new), message.reply_to))
+
+    def _case(self, order: Order, delta: Decimal) -> Case:
+        last_price: Callable[[str], Decimal | None] = self._market.last_price
+        return Case(
+            order,
+            delta,
+            self._instruments.get(order.symbol),
+            last_price(order.symbol),
+            last_price,
+            self.state.exposure.account(order.account),
+            self.state.trading_state,
+            self._limits,
+            self.ctx.now_ns,
+        )
+
+    def _approve(self, order: Order) -> ApprovedOrder:
+        return ApprovedOrder(order, self.ctx.now_ns + VALIDITY_NS, self.state.epoch)
+
+    # --- Account -------------------------------------------------------------------------------------------------------
+
+    @handler
+    def account_info(self, message: GetAccountInfo) -> None:
+        self.ctx.reply(message.reply_to, self.info(self._default_account))
+
+    def buying_power(self, name: str) -> Decimal:
+        """Return what new orders of an account may still cost, open orders taken off."""
+        account = self.state.exposure.account(name)
+        last_price = self._market.last_price
+        if self._limits.account_type == "cash":
+            return max(account.cash - account.reserved, ZERO)
+        return max(account.equity(last_price) / self._limits.initial_margin - account.worst_gross(last_price), ZERO)
+
+    def info(self, name: str) -> AccountInfo:
+        """Return the balances of an account at last prices."""
+        account = self.state.exposure.account(name)
+        last_price = self._market.last_price
+        booked = self.ctx.view("positions").accounts.get(name)
+        return AccountInfo(
+            account=name,
+            cash=account.cash,
+            equity=account.equity(last_price),
+            buying_power=self.buying_power(name),
+            gross_exposure=account.gross(last_price),
+            realized_pnl=sum((holding.realized_pnl for holding in booked.holdings.values()), ZERO) if booked else ZERO,
+            commission=booked.commission if booked else ZERO,
+            trading_state=self.state.trading_state,
+        )
+
+    # --- Fold ----------------------------------------------------------------------------------------------------------
+
+    @fold
+    def _session_opened(self, event: SessionOpened, record: Record) -> None:
+        self.state.exposure.session_opened(event)
+
+    @fold
+    def _session_closed(self, event: SessionClosed, record: Record) -> None:
+        self.state.exposure.session_closed(event)
+
+    @fold
+    def _approved(self, event: OrderApproved, record: Record) -> None:
+        self.state.exposure.approved(event, record.at_ns)
+
+    @fold
+    def _filled(self, event: OrderFilled, record: Record) -> None:
+        self.state.exposure.filled(event)
+
+    @fold
+    def _closed(self, event: OrderCancelled | OrderRejected | OrderDenied, record: Record) -> None:
+        self.state.exposure.closed(event)
+
+    @fold
+    def _replaced(self, event: OrderReplaced, record: Record) -> None:
+        self.state.exposure.replaced(event)
+
+    @fold
+    def _replace_refused(self, event: OrderReplaceRefused, record: Record) -> None:
+        self.state.exposure.replace_refused(event)
+
+    @fold
+    def _trading_state(self, event: TradingStateChanged, record: Record) -> None:
+        self.state.trading_state, self.state.epoch = event.state, event.epoch
+
+    @fold
+    def _escalated(self, event: Escalated, record: Record) -> None:
+        self.state.trading_state = TradingState.HALTED
+
+
+class GateView:
+    """What others read of the gate: exposure, trading state, balances."""
+
+    __slots__ = ("buying_power", "exposure", "info", "trading_state")
+
+    def __init__(self, gate: RiskGate) -> None:
+        self.exposure = gate.state.exposure
+        self.trading_state = gate.state.trading_state
+        self.buying_power = gate.buying_power
+        self.info = gate.info

@@ -1,0 +1,251 @@
+"""Strategy: what a portfolio manager implements to be hosted, and the actor that hosts it.
+
+A strategy is plain functions. Each call is one turn: what it submits is seen by the desk after it returns. It knows neither the mode nor the
+clock: the same object runs in a backtest, on paper and live.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from .actor import Actor, handler
+from .machines.order import OrderMachine
+from .machines.rebalance import generate_orders
+from .messages import (
+    CancelOrders,
+    OrderAccepted,
+    OrderCancelled,
+    OrderCancelRefused,
+    OrderDenied,
+    OrderEvent,
+    OrderFilled,
+    OrderInDoubt,
+    OrderRejected,
+    OrderReplaced,
+    OrderReplaceRefused,
+    ReplaceOrder,
+    SetTargets,
+    SubmitOrders,
+)
+from .model import AccountInfo, Bar, Bars, Order, OrderStatus, Position, exact
+from .positions import priced
+
+
+class Strategy:
+    """Subclass it and override what you need; what is not overridden costs nothing.
+
+    Quantities and prices may be given as int, str or Decimal; a float is taken by its shortest decimal form.
+    """
+
+    _host: StrategyHost
+
+    # --- Override ------------------------------------------------------------------------------------------------------
+
+    def on_start(self) -> None:
+        """Run once, before the first bar; the account is known."""
+
+    def on_bar(self, bar: Bar) -> None:
+        """Run for every bar, symbol after symbol in the order of the configuration."""
+
+    def on_bars(self, bars: Bars) -> None:
+        """Run once for all bars that end at one instant, after `on_bar`."""
+
+    def on_order(self, status: OrderStatus) -> None:
+        """Run whenever something happens to one of the orders."""
+
+    def update_positions(self, filled_orders: list[OrderStatus]) -> None:
+        """Run before the next bar with every order that has filled since the last call, cumulative."""
+
+    # --- Call ----------------------------------------------------------------------------------------------------------
+
+    def submit(self, *orders: Order | Iterable[Order]) -> list[str]:
+        """Submit orders and return their client order ids, in order. What becomes of them comes by `on_order`."""
+        return self._host.submit(orders)
+
+    def cancel(self, *client_order_ids: str) -> None:
+        """Cancel orders; one that is closed stays as it is."""
+        self._host.tell_desk(CancelOrders(client_order_ids))
+
+    def replace(self, client_order_id: str, quantity: Decimal | int | str | None = None, limit_price: Decimal | str | None = None) -> None:
+        """Change an open order. `quantity` is the new total, fills included."""
+        new_quantity = None if quantity is None else exact(quantity, "quantity")
+        new_price = None if limit_price is None else exact(limit_price, "limit_price")
+        self._host.tell_desk(ReplaceOrder(client_order_id, new_quantity, new_price))
+
+    def set_targets(self, targets: Mapping[str, Decimal | int | str], *, close_others: bool = False) -> None:
+        """Trade towards target quantities: an absent symbol is left alone, 0 closes, `close_others` closes the rest.
+
+        Orders that reduce a position go first; those that increase one wait for the cash.
+        """
+        self._host.set_targets(targets, close_others=close_others)
+
+    def generate_orders(self, target_positions: Mapping[str, Decimal | int | str]) -> list[Order]:
+        """Return the orders that lead from the present positions and open orders to the targets; submit them yourself."""
+        return generate_orders(self.positions, target_positions, self.open_orders)
+
+    @property
+    def positions(self) -> dict[str, Position]:
+        """Open positions by symbol."""
+        return self._host.positions()
+
+    @property
+    def account(self) -> AccountInfo:
+        """Balances at last prices."""
+        return self._host.account()
+
+    @property
+    def open_orders(self) -> list[OrderStatus]:
+        """Orders that are not closed, oldest first."""
+        return self._host.open_orders()
+
+    @property
+    def now_ns(self) -> int:
+        """The time of this turn, nanoseconds UTC."""
+        return self._host.ctx.now_ns
+
+    def status(self, client_order_id: str) -> OrderStatus | None:
+        """Return what is known of an order, None if it is not in memory any more (or not yet)."""
+        return self._host.status(client_order_id)
+
+
+class Start(msgspec.Struct, frozen=True):
+    """Run the strategy's `on_start`."""
+
+
+class StrategyHost(
+    Actor[
+        Start
+        | Bars
+        | OrderAccepted
+        | OrderRejected
+        | OrderDenied
+        | OrderFilled
+        | OrderCancelled
+        | OrderCancelRefused
+        | OrderReplaced
+        | OrderReplaceRefused
+        | OrderInDoubt
+    ]
+):
+    """Hosts one strategy. It is `temporary`: a strategy that raised is not started again, because its state is its own."""
+
+    def __init__(self, strategy: Strategy, name: str, account: str, id_prefix: str, market: Any) -> None:
+        kind = type(strategy)
+        self._strategy = strategy
+        self._name = name
+        self._account = account
+        self._id_prefix = id_prefix
+        self._market = market
+        self._submitted = 0
+        self._filled: dict[str, None] = {}
+        self._on_bar = strategy.on_bar if kind.on_bar is not Strategy.on_bar else None
+        self._on_bars = strategy.on_bars if kind.on_bars is not Strategy.on_bars else None
+        self._on_order = strategy.on_order if kind.on_order is not Strategy.on_order else None
+        self._update = strategy.update_positions if kind.update_positions is not Strategy.update_positions else None
+        self.doing = "on_start"
+        self.last_bars: Bars | None = None
+        strategy._host = self  # noqa: SLF001 - the two are one pair
+
+    def reactions(self) -> list[type]:
+        """Return the events that the strategy has overridden something for."""
+        if self._on_order is not None:
+            return [kind for kind in self.handlers if issubclass(kind, OrderEvent)]
+        return [OrderFilled] if self._update is not None else []
+
+    # --- Turns ---------------------------------------------------------------------------------------------------------
+
+    @handler
+    def start(self, message: Start) -> None:
+        self._strategy.on_start()
+
+    @handler
+    def bars(self, message: Bars) -> None:
+        self.last_bars = message
+        if self._filled and self._update is not None:
+            self.doing = "update_positions"
+            filled, self._filled = self._filled, {}
+            self._update([status for order_id in filled if (status := self.status(order_id)) is not None])
+        if self._on_bar is not None:
+            self.doing = "on_bar"
+            on_bar, start_ns, end_ns = self._on_bar, message.start_ns, message.end_ns
+            for symbol, (open_, high, low, close, volume) in message.rows.items():
+                on_bar(Bar(symbol, start_ns, end_ns, open_, high, low, close, volume))
+        if self._on_bars is not None:
+            self.doing = "on_bars"
+            self._on_bars(message)
+
+    @handler
+    def order_changed(
+        self,
+        message: OrderAccepted
+        | OrderRejected
+        | OrderDenied
+        | OrderFilled
+        | OrderCancelled
+        | OrderCancelRefused
+        | OrderReplaced
+        | OrderReplaceRefused
+        | OrderInDoubt,
+    ) -> None:
+        if self._update is not None and type(message) is OrderFilled:
+            self._filled[message.client_order_id] = None
+        if self._on_order is not None:
+            status = self.status(message.client_order_id)
+            if status is not None:
+                self.doing = "on_order"
+                self._on_order(status)
+
+    # --- For the strategy ----------------------------------------------------------------------------------------------
+
+    def submit(self, orders: Iterable[Order | Iterable[Order]]) -> list[str]:
+        ids = []
+        for entry in orders:
+            for order in (entry,) if isinstance(entry, Order) else entry:
+                fresh = not order.client_order_id
+                if fresh:
+                    self._submitted += 1
+                order_id = f"{self._id_prefix}{self._submitted}" if fresh else order.client_order_id
+                self.tell_desk(SubmitOrders((self._complete(order, order_id),), fresh))
+                ids.append(order_id)
+        return ids
+
+    def _complete(self, order: Order, order_id: str) -> Order:
+        return Order(
+            symbol=order.symbol,
+            side=order.side,
+            quantity=order.quantity,
+            order_type=order.order_type,
+            limit_price=order.limit_price,
+            time_in_force=order.time_in_force,
+            client_order_id=order_id,
+            account=order.account or self._account,
+            strategy=order.strategy or self._name,
+            purpose=order.purpose,
+            parent=order.parent,
+        )
+
+    def set_targets(self, targets: Mapping[str, Decimal | int | str], *, close_others: bool) -> None:
+        quantities = {symbol: exact(quantity, symbol) for symbol, quantity in targets.items()}
+        self.ctx.tell(self.ctx.refer("rebalancer"), SetTargets(quantities, close_others, self._name))
+
+    def tell_desk(self, message: Any) -> None:
+        self.ctx.tell(self.ctx.refer("desk"), message)
+
+    def positions(self) -> dict[str, Position]:
+        return priced(self.ctx.view("positions"), self._account, self._market)
+
+    def account(self) -> AccountInfo:
+        info: AccountInfo = self.ctx.view("risk_gate").info(self._account)
+        return info
+
+    def open_orders(self) -> list[OrderStatus]:
+        exposure = self.ctx.view("risk_gate").exposure
+        return [status for order_id in exposure.open if (status := self.status(order_id)) is not None]
+
+    def status(self, client_order_id: str) -> OrderStatus | None:
+        machine: OrderMachine | None = self.ctx.view("order/" + client_order_id)
+        return None if machine is None else machine.status()

@@ -1,0 +1,88 @@
+"""A journal store in memory: every record stays encoded, or, with `keep="open"`, only their number is kept.
+
+It is as durable as a backtest needs: it commits at once.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+from ..actors.actor import ActorRef, Record
+from ..actors.errors import JournalError
+from ..actors.messages import FilledFound, HistoryFound, OrderFilled
+from ..actors.ports import ReadFilled, ReadHistory
+from .record_codec import decode_record
+
+
+class MemoryJournal:
+    """Implements `JournalStore`. Orders are indexed when somebody first asks for one."""
+
+    def __init__(self, keep: Literal["all", "open"] = "all") -> None:
+        self.count = 0
+        self._keep = keep
+        self._firsts: list[int] = []
+        self._batches: list[tuple[bytes, list[int]]] = []
+        self._index: dict[str, list[int]] = {}
+        self._indexed = 0
+
+    def append(self, first: int, data: bytes, ends: list[int], committed: Callable[[int], None]) -> None:
+        if first != self.count + 1:
+            raise JournalError(f"records must be appended in order: {first} after {self.count}")
+        self.count += len(ends)
+        if self._keep == "all":
+            self._firsts.append(first)
+            self._batches.append((data, ends))
+        committed(self.count)
+
+    def read(self, after: int = 0) -> Iterator[bytes]:
+        start = max(bisect_right(self._firsts, after + 1) - 1, 0)
+        for batch in range(start, len(self._batches)):
+            data, ends = self._batches[batch]
+            first, begin = self._firsts[batch], 0
+            for offset, end in enumerate(ends):
+                if first + offset > after:
+                    yield data[begin:end]
+                begin = end
+
+    def history(self, client_order_id: str) -> list[bytes]:
+        for data in self.read(self._indexed):
+            record = decode_record(data)
+            order_id = getattr(record.event, "client_order_id", None)
+            if order_id:
+                self._index.setdefault(order_id, []).append(record.number)
+            self._indexed = record.number
+        return [self._one(number) for number in self._index.get(client_order_id, ())]
+
+    def _one(self, number: int) -> bytes:
+        batch = bisect_right(self._firsts, number) - 1
+        data, ends = self._batches[batch]
+        offset = number - self._firsts[batch]
+        return data[ends[offset - 1] if offset else 0 : ends[offset]]
+
+
+class StoreReader:
+    """The endpoint `store`: answers the journal actor's questions from the store."""
+
+    def __init__(self, store: MemoryJournal, post: Callable[[ActorRef[Any], Any, int], None], journal: ActorRef[Any]) -> None:
+        self._store = store
+        self._post = post
+        self._journal = journal
+
+    def accept(self, command: ReadHistory | ReadFilled, cause: int) -> None:
+        """Read and post what was found."""
+        if isinstance(command, ReadHistory):
+            self._post(self._journal, HistoryFound(command.client_order_id, self._history(command.client_order_id), command.then), cause)
+        else:
+            touched: dict[str, None] = {}
+            for data in self._store.read(command.after):
+                order_id = getattr(decode_record(data).event, "client_order_id", None)
+                if order_id:
+                    touched[order_id] = None
+            histories = [self._history(order_id) for order_id in touched]
+            filled = tuple(history for history in histories if any(type(record.event) is OrderFilled for record in history))
+            self._post(self._journal, FilledFound(filled, command.reply_to), cause)
+
+    def _history(self, order_id: str) -> tuple[Record, ...]:
+        return tuple(decode_record(data) for data in self._store.history(order_id))

@@ -1,0 +1,46 @@
+"""Records as bytes and back: msgpack arrays, each event tagged with its type."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import msgspec
+
+from ..actors.actor import Record
+from ..actors.messages import AnyEvent
+
+
+class _Stored(msgspec.Struct, frozen=True, array_like=True):
+    """A record with its event's type known: what `Record` is to the decoder."""
+
+    number: int
+    at_ns: int
+    cause: int
+    event: AnyEvent
+
+
+_DECODER = msgspec.msgpack.Decoder(_Stored)
+
+
+def decode_record(data: bytes | memoryview) -> Record:
+    """Return the record that was encoded as `data`."""
+    return cast("Record", _DECODER.decode(data))
+
+
+def as_json(record: Record) -> bytes:
+    """Return a record as one line of JSON with named fields."""
+    event = record.event
+    fields = {name: _named(getattr(event, name)) for name in type(event).__struct_fields__}
+    line = {"number": record.number, "at_ns": record.at_ns, "cause": record.cause, "event": type(event).__name__, **fields}
+    return msgspec.json.encode(line)
+
+
+def _named(value: object) -> object:
+    """Return `value` with Structs as dicts, so that the JSON has names where the journal has positions."""
+    if isinstance(value, msgspec.Struct):
+        return {name: _named(getattr(value, name)) for name in type(value).__struct_fields__}
+    if isinstance(value, dict):
+        return {key: _named(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_named(entry) for entry in value]
+    return value

@@ -1,0 +1,284 @@
+"""The account at the simulated exchange: cash, holdings, and what open orders claim of them.
+
+All sums are running totals, so that an order costs the same with one open order as with a million; only a margin
+account values every symbol that it holds. Cash moves by exactly quantity times price and commission: the books are exact.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from decimal import Decimal
+from math import inf
+from typing import TYPE_CHECKING
+
+from ...actors.model import ZERO, Row, as_datetime
+from ...actors.ports import BrokerPosition
+from .costs import as_decimal
+from .rules import ExchangeRules, Refusal, RefusalCode, refusal
+
+if TYPE_CHECKING:
+    from .book import WorkingOrder
+
+WARNINGS_KEPT = 1000
+"""The first so many warnings are kept. An account that needs more has said enough."""
+
+
+class Holding:
+    """One symbol in the account: its position, what open orders may add or take, and its last price.
+
+    The average price is `cost / basis`; reducing a position changes neither. `price` is the last close, None where that
+    is no price; `mark` is what the symbol is valued at even then: the last price that was one, or its first limit.
+    """
+
+    __slots__ = ("basis", "cost", "mark", "open_buys", "open_sells", "price", "quantity", "row", "symbol")
+
+    def __init__(self, symbol: str) -> None:
+        self.symbol = symbol
+        self.quantity = ZERO
+        self.open_buys = ZERO
+        self.open_sells = ZERO
+        self.cost = ZERO
+        self.basis = ZERO
+        self.price: Decimal | None = None
+        self.mark = ZERO
+        self.row: Row | None = None
+
+    def move(self, quantity: Decimal, notional: Decimal) -> None:
+        """Add the signed `quantity`, bought or sold for `notional` (positive)."""
+        held = self.quantity
+        if not held:
+            self.quantity, self.cost, self.basis = quantity, notional, abs(quantity)
+            return
+        self.quantity = after = held + quantity
+        was_long = held > ZERO
+        if was_long is (quantity > ZERO):
+            size = abs(held)
+            if self.basis != size:
+                self.cost = self.cost * size / self.basis
+            self.cost += notional
+            self.basis = abs(after)
+        elif after and was_long is not (after > ZERO):
+            self.basis = abs(after)
+            self.cost = notional * self.basis / abs(quantity)
+
+    def worst_case(self, open_buys: Decimal, open_sells: Decimal) -> Decimal:
+        """Return the greatest size that the position can have when orders of these quantities fill."""
+        return max(abs(self.quantity + open_buys), abs(self.quantity - open_sells))
+
+
+class Account(ABC):
+    """Cash and holdings, exact. `rows` are the last bars by symbol, merged by the exchange: their closes are prices."""
+
+    cash_is_a_limit = True
+
+    def __init__(self, rules: ExchangeRules) -> None:
+        self.cash = rules.cash
+        self.holdings: dict[str, Holding] = {}
+        self.rows: dict[str, Row] = {}
+        self.warnings: list[str] = []
+
+    def holding(self, symbol: str) -> Holding:
+        """Return the holding of `symbol`, made when it is new."""
+        return self.holdings.setdefault(symbol, Holding(symbol))
+
+    def last_price(self, holding: Holding) -> Decimal | None:
+        """Return the symbol's last close, None before its first or where it is no price: NaN, zero, negative."""
+        row = self.rows.get(holding.symbol)
+        if row is not holding.row and row is not None:
+            holding.row = row
+            if 0.0 < row[3] < inf:
+                holding.price = holding.mark = as_decimal(row[3])
+            else:
+                holding.price = None
+        return holding.price
+
+    def positions(self) -> tuple[BrokerPosition, ...]:
+        """Return what is held, by symbol."""
+        held = [holding for _, holding in sorted(self.holdings.items()) if holding.quantity]
+        return tuple(BrokerPosition(each.symbol, each.quantity, each.cost / each.basis) for each in held)
+
+    def book_fill(
+        self, order: WorkingOrder, quantity: Decimal, notional: Decimal, commission: Decimal, at_ns: int
+    ) -> None:
+        """Book an execution. The order's `remaining` is already what is left after it."""
+        before = cash = self.cash
+        if order.is_buy:
+            cash -= notional
+            order.listing.holding.move(quantity, notional)
+        else:
+            cash += notional
+            order.listing.holding.move(-quantity, notional)
+        if commission:
+            cash -= commission
+        self.cash = cash
+        self._take_off(order, quantity, commission)
+        if cash < ZERO <= before and self.cash_is_a_limit and len(self.warnings) < WARNINGS_KEPT:
+            done = f"{order.base_id} {'bought' if order.is_buy else 'sold'} {quantity} {order.listing.symbol}"
+            self.warnings.append(
+                f"cash went negative on {as_datetime(at_ns):%Y-%m-%d}: {cash} after {done} for {notional}"
+            )
+
+    @abstractmethod
+    def buying_power(self) -> Decimal:
+        """Return what new orders may cost, open orders already taken off."""
+
+    @abstractmethod
+    def order_refusal(
+        self,
+        holding: Holding,
+        is_buy: bool,
+        quantity: Decimal,
+        price: Decimal,
+        commission: Decimal,
+        replaced: WorkingOrder | None = None,
+    ) -> Refusal | None:
+        """Return why the account cannot carry an order for `quantity` at `price`, with the commission still to come.
+
+        With `replaced`, the order takes the place of what is left of that one.
+        """
+
+    @abstractmethod
+    def hold(self, order: WorkingOrder) -> None:
+        """Set aside what the open order claims."""
+
+    @abstractmethod
+    def release(self, order: WorkingOrder) -> None:
+        """Give back what is left of the order's claim."""
+
+    @abstractmethod
+    def _take_off(self, order: WorkingOrder, quantity: Decimal, commission: Decimal) -> None:
+        """Reduce the order's claim by an execution."""
+
+
+class CashAccount(Account):
+    """Buys are paid with what is there: open buys reserve price and commission. Nothing is sold that is not held.
+
+    An order that opens far above its reservation still fills. Cash then goes below zero and a warning says so, once
+    until it has recovered.
+    """
+
+    def __init__(self, rules: ExchangeRules) -> None:
+        super().__init__(rules)
+        self.reserved = ZERO
+
+    def buying_power(self) -> Decimal:
+        return self.cash - self.reserved
+
+    def order_refusal(
+        self,
+        holding: Holding,
+        is_buy: bool,
+        quantity: Decimal,
+        price: Decimal,
+        commission: Decimal,
+        replaced: WorkingOrder | None = None,
+    ) -> Refusal | None:
+        if is_buy:
+            claim = quantity * price + commission
+            available = self.cash - self.reserved
+            if replaced is not None:
+                available += replaced.claim
+            if claim <= available or (replaced is not None and claim <= replaced.claim):
+                return None
+            text = f"buying {quantity} {holding.symbol} claims {claim}, available are {available} (cash {self.cash})"
+            return refusal(RefusalCode.INSUFFICIENT_BUYING_POWER, text)
+        open_sells = holding.open_sells if replaced is None else holding.open_sells - replaced.remaining
+        if quantity <= holding.quantity - open_sells:
+            return None
+        text = f"selling {quantity} {holding.symbol} with {holding.quantity} held and {open_sells} in open sells"
+        return refusal(RefusalCode.SHORT_SALE_NOT_ALLOWED, f"{text} would be short; a cash account cannot be")
+
+    def hold(self, order: WorkingOrder) -> None:
+        if order.is_buy:
+            order.claim = order.remaining * order.claim_price + order.commission_due
+            self.reserved += order.claim
+        else:
+            order.listing.holding.open_sells += order.remaining
+
+    def release(self, order: WorkingOrder) -> None:
+        if order.is_buy:
+            self.reserved -= order.claim
+        else:
+            order.listing.holding.open_sells -= order.remaining
+
+    def _take_off(self, order: WorkingOrder, quantity: Decimal, commission: Decimal) -> None:
+        if not order.is_buy:
+            order.listing.holding.open_sells -= quantity
+        elif order.remaining:
+            part = quantity * order.claim_price + commission
+            order.claim -= part
+            self.reserved -= part
+        else:
+            self.reserved -= order.claim
+
+
+class MarginAccount(Account):
+    """Positions of either sign, as long as equity covers the initial margin of positions and open orders at the worst.
+
+    Negative cash is the loan, so it is no warning. Commissions to come are not reserved. A symbol without a last price
+    is valued at the limit of its first order.
+    """
+
+    cash_is_a_limit = False
+
+    def __init__(self, rules: ExchangeRules) -> None:
+        super().__init__(rules)
+        self.initial_margin = rules.initial_margin
+        self.exposed: dict[str, Holding] = {}  # with a position or open orders
+
+    def buying_power(self) -> Decimal:
+        equity = self.cash
+        worst_case = ZERO
+        for holding in self.exposed.values():
+            price = self.last_price(holding) or holding.mark
+            equity += holding.quantity * price
+            worst_case += holding.worst_case(holding.open_buys, holding.open_sells) * price
+        return equity / self.initial_margin - worst_case
+
+    def order_refusal(
+        self,
+        holding: Holding,
+        is_buy: bool,
+        quantity: Decimal,
+        price: Decimal,
+        commission: Decimal,
+        replaced: WorkingOrder | None = None,
+    ) -> Refusal | None:
+        added = quantity if replaced is None else quantity - replaced.remaining
+        buys, sells = holding.open_buys, holding.open_sells
+        after = holding.worst_case(buys + added, sells) if is_buy else holding.worst_case(buys, sells + added)
+        increase = after - holding.worst_case(buys, sells)
+        if increase <= ZERO:
+            return None
+        needed = increase * (self.last_price(holding) or holding.mark or price)
+        available = self.buying_power()
+        if needed <= available:
+            return None
+        text = f"{quantity} {holding.symbol} would add {increase} to the worst case; it needs {needed}"
+        text = f"{text}, available are {available} (initial margin {self.initial_margin})"
+        return refusal(RefusalCode.INSUFFICIENT_BUYING_POWER, text)
+
+    def hold(self, order: WorkingOrder) -> None:
+        holding = order.listing.holding
+        if not holding.mark:
+            holding.mark = order.claim_price
+        self.exposed[holding.symbol] = holding
+        if order.is_buy:
+            holding.open_buys += order.remaining
+        else:
+            holding.open_sells += order.remaining
+
+    def release(self, order: WorkingOrder) -> None:
+        self._take_off(order, order.remaining, ZERO)
+
+    def _take_off(self, order: WorkingOrder, quantity: Decimal, commission: Decimal) -> None:
+        holding = order.listing.holding
+        if order.is_buy:
+            holding.open_buys -= quantity
+        else:
+            holding.open_sells -= quantity
+        if not (holding.quantity or holding.open_buys or holding.open_sells):
+            self.exposed.pop(holding.symbol, None)
+
+
+ACCOUNT_TYPES: dict[str, type[Account]] = {"cash": CashAccount, "margin": MarginAccount}

@@ -1,0 +1,48 @@
+"""The simulated exchange as a broker port, inline on the dispatcher: commands in, reports posted back at the same instant.
+
+Immediately before an order would be written it checks once more that trading is not halted and that the trading epoch is the one under which
+the order was approved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ...actors.actor import ActorRef
+from ...actors.ports import Command, CommandKind, NewOrder, NotSent, ReplaceRequest, Report
+from .exchange import SimulatedExchange
+
+
+class SimulatedBroker:
+    """Endpoint of one account. `epoch` returns the present trading epoch, None once trading is halted by escalation."""
+
+    def __init__(
+        self,
+        exchange: SimulatedExchange,
+        post: Callable[[ActorRef[Any], Any, int], None],
+        connection: ActorRef[Any],
+        now_ns: Callable[[], int],
+        epoch: Callable[[], int | None],
+    ) -> None:
+        self.exchange = exchange
+        self._post = post
+        self._connection = connection
+        self._now_ns = now_ns
+        self._epoch = epoch
+
+    def accept(self, command: Command, cause: int) -> None:
+        """Hand a command to the exchange and post what it says."""
+        for report in self._refused(command) or self.exchange.handle(command, self._now_ns()):
+            self._post(self._connection, report, cause)
+
+    def _refused(self, command: Command) -> list[Report]:
+        if not isinstance(command, NewOrder | ReplaceRequest):
+            return []
+        epoch = self._epoch()
+        if epoch == command.trading_epoch:
+            return []
+        reason = "trading was halted" if epoch is None else "the trading state changed after the order was approved"
+        if isinstance(command, NewOrder):
+            return [NotSent(command.wire_id, CommandKind.NEW, reason)]
+        return [NotSent(command.new_wire_id, CommandKind.REPLACE, reason)]

@@ -1,0 +1,107 @@
+"""The orders of the exchange by their ids: those that work, and a short memory of those that are finished.
+
+A broker remembers an id after the order is gone: it refuses the id a second time and still answers for it.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from ...actors.model import ZERO
+from ...actors.ports import BrokerOrderState
+from .book import WorkingOrder
+from .rules import Refusal, RefusalCode, refusal
+
+REMEMBERED = 10_000
+"""The last so many finished orders are always remembered; at most twice as many are held."""
+
+WORKING, REJECTED = BrokerOrderState.WORKING, BrokerOrderState.REJECTED
+
+
+def base_id_of(wire_id: str) -> str:
+    """Return the part that all legs of an order share: what stands before the last `.n`."""
+    return wire_id.rpartition(".")[0] or wire_id
+
+
+class OrderSummary(msgspec.Struct, frozen=True, gc=False):
+    """What is told of an order when asked. `wire_id` is its last leg."""
+
+    wire_id: str
+    state: BrokerOrderState
+    broker_order_id: str = ""
+    earlier_wire_ids: tuple[str, ...] = ()
+    filled: Decimal = ZERO
+    notional: Decimal = ZERO
+    commission: Decimal = ZERO
+
+
+class OrderIndex:
+    """Orders by base id. The finished are kept in two generations: when the younger is full, the elder is forgotten.
+
+    So remembering costs the same at any size, and an id passes as new only after `size` more orders have finished.
+    """
+
+    __slots__ = ("_elder", "_size", "_younger", "open")
+
+    def __init__(self, size: int = REMEMBERED) -> None:
+        self.open: dict[str, WorkingOrder] = {}
+        self._size = size
+        self._younger: dict[str, OrderSummary] = {}
+        self._elder: dict[str, OrderSummary] = {}
+
+    def knows(self, base_id: str) -> bool:
+        """Tell whether the id was used, as far as is remembered."""
+        return base_id in self.open or base_id in self._younger or base_id in self._elder
+
+    def working(self, wire_id: str) -> WorkingOrder | Refusal:
+        """Return the order whose working leg this is, or why there is none."""
+        order = self.open.get(base_id_of(wire_id))
+        if order is not None and order.wire_id == wire_id:
+            return order
+        found = self.summary(wire_id)
+        if found is None or wire_id not in (found.wire_id, *found.earlier_wire_ids):
+            return refusal(RefusalCode.UNKNOWN_ORDER, f"wire_id: no order {wire_id} is known")
+        if found.wire_id != wire_id:
+            return refusal(RefusalCode.TOO_LATE, f"wire_id: {wire_id} was replaced, its last leg is {found.wire_id}")
+        return refusal(RefusalCode.TOO_LATE, f"wire_id: {wire_id} is {found.state}, with {found.filled} filled")
+
+    def summary(self, asked: str) -> OrderSummary | None:
+        """Return what is known of the order with this base id or leg, None for an id or a leg that never was."""
+        base_id = base_id_of(asked)
+        order = self.open.get(base_id)
+        if order is not None:
+            found: OrderSummary | None = summary_of(order, WORKING)
+        else:
+            found = self._younger.get(base_id) or self._elder.get(base_id)
+        if found is None or asked not in (base_id, found.wire_id, *found.earlier_wire_ids):
+            return None
+        return found
+
+    def finish(self, order: WorkingOrder, state: BrokerOrderState) -> None:
+        """Take the order off the open ones and remember how it ended."""
+        del self.open[order.base_id]
+        self._remember(order.base_id, summary_of(order, state))
+
+    def reject(self, base_id: str, wire_id: str) -> None:
+        """Remember an order that never worked."""
+        self._remember(base_id, OrderSummary(wire_id, REJECTED))
+
+    def _remember(self, base_id: str, order: OrderSummary) -> None:
+        if len(self._younger) >= self._size:
+            self._elder, self._younger = self._younger, {}
+        self._younger[base_id] = order
+
+
+def summary_of(order: WorkingOrder, state: BrokerOrderState) -> OrderSummary:
+    """Return the order in short."""
+    return OrderSummary(
+        order.wire_id,
+        state,
+        order.broker_order_id,
+        order.earlier_wire_ids,
+        order.filled,
+        order.notional,
+        order.commission,
+    )

@@ -1,0 +1,272 @@
+"""Every setting with its unit, its meaning, its default and the values that it may have.
+
+The structs are the schema: `loading` reads a document by their fields, so that a setting is described here and nowhere else.
+Building a struct by hand checks nothing; `load` with a mapping does. The words are plain literals, since this floor knows nothing
+of the domain.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from .secrets import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What a value must be beyond its type, in words for a person and as a test."""
+
+    accepted: str
+    holds: Callable[[Any], bool]
+
+
+def nanoseconds(seconds: Decimal) -> int:
+    """Convert seconds to whole nanoseconds, rounding down, whatever the decimal context."""
+    numerator, denominator = seconds.as_integer_ratio()
+    return numerator * 1_000_000_000 // denominator
+
+
+def _is_timezone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (OSError, ValueError, KeyError):
+        return False
+    return True
+
+
+_STRATEGY = re.compile(r"(?:.+\.py|[^\W\d]\w*(?:\.[^\W\d]\w*)*):[^\W\d]\w*")
+_SYMBOL = re.compile(r"[A-Za-z0-9^](?:[A-Za-z0-9 ._:/=+-]*[A-Za-z0-9=+-])?")
+_NO_DELAY = Decimal(0)
+_SHORTEST = Decimal("0.001")
+
+Mode = Literal["backtest", "paper", "live"]
+Provider = Literal["alpaca", "ib", "simulated"]
+FillAt = Literal["next_open", "close"]
+LimitFill = Literal["through", "touch"]
+AccountType = Literal["cash", "margin"]
+TargetTimeInForce = Literal["DAY", "GTC"]
+Stamp = Literal["open", "close"]
+BadRows = Literal["stop", "skip"]
+Keep = Literal["all", "open"]
+
+Fraction = Annotated[Decimal, Check("a number from 0 up to, but not including, 1", lambda x: 0 <= x < 1)]
+Share = Annotated[Decimal, Check("a number above 0 and up to 1", lambda x: 0 < x <= 1)]
+Positive = Annotated[Decimal, Check("a number above 0", lambda x: x > 0)]
+NotNegative = Annotated[Decimal, Check("a number of at least 0", lambda x: x >= 0)]
+Seconds = Annotated[Decimal, Check("a number of seconds, at least 0.001", lambda x: x >= _SHORTEST)]
+SecondsOrOff = Annotated[
+    Decimal, Check("0 or a number of seconds, at least 0.001", lambda x: x == _NO_DELAY or x >= _SHORTEST)
+]
+Count = Annotated[int, Check("a whole number from 1 to 1000000", lambda x: 1 <= x <= 1_000_000)]
+Seed = Annotated[int, Check("a whole number from 0 to 9223372036854775807", lambda x: 0 <= x < 2**63)]
+FilePath = Annotated[str, Check("the path of a file or a folder", lambda text: bool(text.strip()) and "\0" not in text)]
+StrategyPath = Annotated[
+    str, Check("file.py:Class or package.module:Class", lambda text: _STRATEGY.fullmatch(text) is not None)
+]
+Symbol = Annotated[
+    str,
+    Check("a symbol such as AAPL (in quotes where it is a number)", lambda text: _SYMBOL.fullmatch(text) is not None),
+]
+Symbols = Annotated[
+    tuple[Symbol, ...],
+    Check("a list of symbols such as [AAPL, MSFT], each once", lambda symbols: len(set(symbols)) == len(symbols)),
+]
+TimeZone = Annotated[str, Check("a time zone of the IANA database such as America/New_York", _is_timezone)]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A group of settings; it cannot be changed, and every setting has a default."""
+
+
+class AlpacaSettings(Section, frozen=True, kw_only=True):
+    """`execution.alpaca`: the account at Alpaca."""
+
+    api_key: Secret = Secret("${ALPACA_API_KEY}", "execution.alpaca.api_key")
+    """Key of the account; read from the environment when it is used."""
+    api_secret: Secret = Secret("${ALPACA_API_SECRET}", "execution.alpaca.api_secret")
+    """Secret that belongs to the key."""
+    paper: bool = True
+    """Whether it is a paper account; must agree with `execution.mode`."""
+
+
+class AccountSettings(Section, frozen=True, kw_only=True):
+    """`execution.backtest.account`: the account of the simulated exchange."""
+
+    type: AccountType = "cash"
+    """`cash`: no short sales and no borrowing; `margin`: both, within `initial_margin`."""
+    cash: Positive = Decimal(100000)
+    """Cash at the start, in currency."""
+    initial_margin: Share = Decimal("0.5")
+    """Share of the gross exposure that equity must cover; margin accounts only."""
+
+
+class BacktestSettings(Section, frozen=True, kw_only=True):
+    """`execution.backtest`: how the simulated exchange fills orders. The defaults are the pessimistic choices."""
+
+    slippage: Fraction = Decimal("0.0")
+    """Fraction of the price, against the order (0.001 = 0.1 %)."""
+    commission: NotNegative = Decimal("0.0")
+    """Currency an order, charged on its first fill."""
+    fill: FillAt = "next_open"
+    """`next_open`: an order is live from the next bar on; `close`: it fills at once, at the close of the bar it was made on."""
+    limit_fill: LimitFill = "through"
+    """Whether the price must trade `through` a limit, or only `touch` it, to fill the order."""
+    participation: Share | None = Decimal("0.1")
+    """Share of a bar's volume that all orders together may take; None is unlimited."""
+    price_increment: Positive = Decimal("0.0001")
+    """Increment, in currency, that fill prices are rounded to, against the order."""
+    account: AccountSettings = AccountSettings()
+
+
+class TargetsSettings(Section, frozen=True, kw_only=True):
+    """`execution.targets`: the orders that `set_targets` makes."""
+
+    time_in_force: TargetTimeInForce = "DAY"
+    """How long they stay: `DAY` until the session's close, `GTC` until cancelled."""
+
+
+class ExecutionSettings(Section, frozen=True, kw_only=True):
+    """`execution`: where orders go."""
+
+    mode: Mode = "backtest"
+    """`backtest`: past prices; `paper`: live prices, no money; `live`: real money."""
+    provider: Provider = "alpaca"
+    """The broker; a backtest does not use it."""
+    alpaca: AlpacaSettings = AlpacaSettings()
+    backtest: BacktestSettings = BacktestSettings()
+    targets: TargetsSettings = TargetsSettings()
+
+
+class RiskSettings(Section, frozen=True, kw_only=True):
+    """`risk`: what an order must pass before it is sent. The worst case is the position with everything open, pending or in doubt."""
+
+    max_order_quantity: Positive = Decimal(100000)
+    """Shares of one order, at most."""
+    max_order_notional: Positive = Decimal(1000000)
+    """Currency of one order, at most."""
+    max_position_quantity: Positive = Decimal(1000000)
+    """Shares of one symbol, long or short, at the worst case."""
+    max_gross_exposure: Positive = Decimal(10000000)
+    """Currency of all symbols together, at the worst case."""
+    price_collar: Share | None = Decimal("0.1")
+    """Fraction of the last price that an order's aggressive side may be beyond it; None is off."""
+    duplicate_window: SecondsOrOff | None = None
+    """Seconds within which the same intent is refused; 0 is off; None is the mode's default, see `Settings.duplicate_window`."""
+
+
+class BreakerSettings(Section, frozen=True, kw_only=True):
+    """`breaker`: when trading halts by itself, and how it comes back."""
+
+    rejections: Count = 10
+    """This many rejections by the broker …"""
+    window: Seconds = Decimal(60)
+    """… within this many seconds halt trading."""
+    cooldown: Seconds | None = Decimal(300)
+    """Seconds from HALTED to REDUCING, and from there to ACTIVE; None: only a person resumes."""
+
+
+class InstrumentSettings(Section, frozen=True, kw_only=True):
+    """`instruments.default`: what orders are multiples of, where a symbol does not say otherwise."""
+
+    lot: Positive = Decimal(1)
+    """Shares that a quantity is a multiple of."""
+    tick: Positive = Decimal("0.01")
+    """Currency that an order's price is a multiple of."""
+
+
+class SymbolSettings(Section, frozen=True, kw_only=True):
+    """`instruments.symbols.SYMBOL`: what differs from the default; None is the default's value."""
+
+    lot: Positive | None = None
+    tick: Positive | None = None
+
+
+class InstrumentsSettings(Section, frozen=True, kw_only=True):
+    """`instruments`: lots and ticks."""
+
+    default: InstrumentSettings = InstrumentSettings()
+    symbols: dict[Symbol, SymbolSettings] = {}
+    """Symbols that differ from the default."""
+
+    def of(self, symbol: str) -> InstrumentSettings:
+        """Return the lot and tick of a symbol."""
+        own = self.symbols.get(symbol)
+        if own is None:
+            return self.default
+        return InstrumentSettings(
+            lot=self.default.lot if own.lot is None else own.lot,
+            tick=self.default.tick if own.tick is None else own.tick,
+        )
+
+
+class DataSettings(Section, frozen=True, kw_only=True):
+    """`data`: the prices that a backtest runs on."""
+
+    path: FilePath | None = None
+    """A CSV or Parquet file, or a folder with one file a symbol; relative to the configuration's folder."""
+    symbols: Symbols = ()
+    """Symbols to use; empty is all that are found."""
+    start: date | None = None
+    """First session; None is the first there is."""
+    end: date | None = None
+    """Last session, itself included; None is the last there is."""
+    timezone: TimeZone = "America/New_York"
+    """Zone of time stamps that name none, and of the sessions."""
+    stamp: Stamp = "open"
+    """Whether an intraday time stamp is a bar's `open` or its `close`; a date always means the session."""
+    interval: Seconds | None = None
+    """Seconds of a bar; None: found from the data."""
+    bad_rows: BadRows = "stop"
+    """Whether a row that cannot be right stops the run or is skipped; it is reported either way."""
+
+
+class StrategySettings(Section, frozen=True, kw_only=True):
+    """`strategy`: the hosted portfolio manager."""
+
+    path: StrategyPath | None = None
+    """`file.py:Class`, relative to the configuration's folder, or `package.module:Class`."""
+    parameters: dict[str, Any] = {}
+    """Handed to the strategy; numbers with a point are Decimals."""
+
+
+class JournalSettings(Section, frozen=True, kw_only=True):
+    """`journal`: what is remembered."""
+
+    keep: Keep = "all"
+    """Whether records of closed orders stay in memory (`all`) or only those of open ones (`open`)."""
+
+
+class Settings(Section, frozen=True, kw_only=True):
+    """The whole configuration."""
+
+    execution: ExecutionSettings = ExecutionSettings()
+    risk: RiskSettings = RiskSettings()
+    breaker: BreakerSettings = BreakerSettings()
+    instruments: InstrumentsSettings = InstrumentsSettings()
+    data: DataSettings = DataSettings()
+    strategy: StrategySettings = StrategySettings()
+    journal: JournalSettings = JournalSettings()
+    seed: Seed = 0
+    """Every random choice follows from it."""
+    base: Path = Path()
+    """Folder that relative paths start from: the configuration file's; not a key of the file."""
+
+    def resolve(self, path: str) -> Path:
+        """Return a path of these settings as it is to be opened: relative ones start at `base`, and `~` is the home folder."""
+        return self.base / Path(path).expanduser()
+
+    @property
+    def duplicate_window(self) -> Decimal:
+        """Seconds of `risk.duplicate_window`, or the mode's default: 0 (off) in a backtest, where equal orders are meant, else 1."""
+        if self.risk.duplicate_window is not None:
+            return self.risk.duplicate_window
+        return Decimal(0) if self.execution.mode == "backtest" else Decimal(1)

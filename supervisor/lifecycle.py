@@ -1,0 +1,378 @@
+"""Starting, restarting, stopping: carries out on the dispatcher's cells what `supervision.py` decides.
+
+A crashed domain actor is rebuilt at the same instant, before the next message, and gets the message that crashed it once more; a second
+crash on it makes it poison: recorded and dropped. An actor whose records cannot be folded is quarantined, because skipping records would
+be worse, and that escalates. Escalation stops the failing subtree and halts trading: a flag that the outbox itself checks.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from ..actors.actor import Actor, ActorDown, Record, handler
+from ..actors.errors import ActorError
+from ..actors.messages import ActorQuarantined, ActorRestarted, Escalated, MessagePoisoned, Unknown
+from .dispatcher import Cell, Dispatcher, crash_report
+from .supervision import ChildSpec, Restart, Supervisor, SupervisorSpec, Verdict, backoff_ns
+
+MAILBOX_BOUND = 100_000
+REPORTS_KEPT = 100
+
+
+class RestartDue(msgspec.Struct, frozen=True):
+    """Timer: the backoff of an actor is over."""
+
+    actor: str
+
+
+class ShutdownDeadline(msgspec.Struct, frozen=True):
+    """Timer: an actor has not stopped in time."""
+
+    actor: str
+
+
+class Child:
+    """What the lifecycle knows of one cell."""
+
+    __slots__ = ("attempt", "mailbox", "ready", "spec", "status", "supervisor", "watchers")
+
+    def __init__(self, spec: ChildSpec, supervisor: Supervisor) -> None:
+        self.spec = spec
+        self.supervisor = supervisor
+        self.status = "starting"
+        self.ready = False
+        self.attempt = 0
+        self.mailbox: list[Any] = []
+        self.watchers: list[Cell] = []
+
+
+class Lifecycle:
+    """The running tree. `halted` is true after an escalation; `failure` then has its cause."""
+
+    def __init__(self, dispatcher: Dispatcher, root: SupervisorSpec) -> None:
+        self.dispatcher = dispatcher
+        self.halted = False
+        self.failure: BaseException | None = None
+        self.reports: deque[str] = deque(maxlen=REPORTS_KEPT)
+        self.down: dict[str, BaseException] = {}
+        self.last_actor: dict[str, Any] = {}
+        self.entity_left: Callable[[Cell], None] = lambda cell: None
+        self._supervisors: dict[str, Supervisor] = {}
+        self._subtrees: dict[str, list[str]] = {}
+        self._starting: deque[Cell] = deque()
+        self._stopping: deque[Cell] = deque()
+        self._kernel = Cell("lifecycle")
+        self._kernel.actor = _Kernel(self)
+        self._kernel.handlers = _Kernel.handlers
+        d = dispatcher
+        d.crashed, d.history_poisoned, d.undeliverable = self.crashed, self.history_poisoned, self.undeliverable
+        d.spawned, d.stop_asked, d.readied, d.finished, d.watched = self._spawned, self._stop, self._ready, self._finished, self._watched
+        self._register(root)
+
+    # --- Start -----------------------------------------------------------------------------------------------------
+
+    def _register(self, spec: SupervisorSpec) -> list[str]:
+        """Make the cells of a subtree, in start order; return their names."""
+        supervisor = self._supervisors[spec.id] = Supervisor(spec)
+        names: list[str] = []
+        for child in spec.children:
+            supervisor.children[child.id] = None
+            if isinstance(child, SupervisorSpec):
+                names += self._register(child)
+            else:
+                self._starting.append(self._add(child, supervisor))
+                names.append(child.id)
+        self._subtrees[spec.id] = names
+        return names
+
+    def _add(self, spec: ChildSpec, supervisor: Supervisor, cell: Cell | None = None) -> Cell:
+        if spec.id in self.dispatcher.cells:
+            raise ActorError(f"there is already an actor {spec.id!r}; ids are unique in a tree")
+        cell = cell or Cell(spec.id)
+        cell.runtime = Child(spec, supervisor)
+        self.dispatcher.cells[spec.id] = cell
+        return cell
+
+    def start(self) -> None:
+        """Start the children in order, each when the one before it is ready."""
+        while self._starting:
+            cell = self._starting[0]
+            if cell.runtime.status == "starting":
+                cell.runtime.status = "running"
+                if not self._incarnate(cell):
+                    return
+                if type(cell.actor).starts_ready:
+                    cell.runtime.ready = True
+            if not cell.runtime.ready:
+                return
+            self._starting.popleft()
+
+    @property
+    def started(self) -> bool:
+        """Whether every static child is ready."""
+        return not self._starting
+
+    def _ready(self, cell: Cell) -> None:
+        cell.runtime.ready = True
+        self.start()
+
+    def _spawned(self, supervisor_id: str, cell: Cell, history: tuple[Record, ...]) -> None:
+        supervisor = self._supervisors[supervisor_id]
+        if supervisor.spec.template is None:
+            raise ActorError(f"supervisor {supervisor_id} is not dynamic; it cannot spawn {cell.name}")
+        self._add(supervisor.spec.template(cell.name), supervisor, cell)
+        supervisor.children[cell.name] = None
+        cell.history = list(history)
+        cell.runtime.status, cell.runtime.ready = "running", True
+        self._incarnate(cell)
+
+    def _incarnate(self, cell: Cell) -> bool:
+        """Build the actor from its records and run `on_start`. Return whether it lives."""
+        try:
+            actor: Actor[Any] = cell.runtime.spec.factory()
+            cell.entity = actor.entity
+            self.dispatcher.rebuild(cell, actor)
+        except Exception as error:  # noqa: BLE001 - whatever a factory or a fold raises
+            self.history_poisoned(cell, error)
+            return False
+        if type(actor).on_start is not Actor.on_start:
+            try:
+                self.dispatcher.turn(cell, actor.on_start)
+            except Exception as error:  # noqa: BLE001 - a crash like any other
+                self.crashed(cell, None, error)
+                return cell.live
+        return True
+
+    # --- Crash -----------------------------------------------------------------------------------------------------
+
+    def crashed(self, cell: Cell, message: Any, error: Exception, attempt: int = 1) -> None:
+        """Deal with a turn that raised; the dispatcher has dropped what it did."""
+        dispatcher, child = self.dispatcher, cell.runtime
+        self.reports.append(crash_report(dispatcher, cell, message, error))
+        received = type(message).__name__
+        poison = attempt > 1
+        if poison:
+            subject = getattr(message, "client_order_id", "") or getattr(getattr(message, "order", None), "client_order_id", "")
+            dispatcher.state(MessagePoisoned(cell.name, received, repr(error), subject))
+            self._answer_unknown(message)
+        verdict = child.supervisor.judge(child.spec, dispatcher.now_ns)
+        if verdict is Verdict.RESTART:
+            self._tell_watchers(cell, repr(error), final=False)
+            if child.spec.backoff is not None:
+                self._wait(cell, message, error, poison=poison)
+            else:
+                self._restart(cell, message, error, poison=poison)
+            return
+        self.down[cell.name] = error
+        self.last_actor[cell.name] = cell.actor
+        if not poison:
+            self._answer_unknown(message)
+        if verdict is Verdict.QUARANTINE:
+            self._quarantine(cell, error)
+        elif verdict is Verdict.STOP:
+            self._gone(cell, repr(error))
+        else:
+            self._escalate(child.supervisor, error)
+
+    def _restart(self, cell: Cell, message: Any, error: BaseException, *, poison: bool) -> None:
+        """Rebuild the crashed actor and whom its supervisor restarts with it, then deliver the message once more."""
+        received = type(message).__name__
+        self.dispatcher.state(ActorRestarted(cell.name, cell.incarnation + 1, received, repr(error)))
+        for name in self._restarted_with(cell):
+            sibling = self.dispatcher.cells[name]
+            if sibling.runtime.status in ("running", "down") and not self._incarnate(sibling):
+                return
+        if message is None or poison:
+            return
+        handler = cell.handlers.get(type(message))
+        if handler is None:
+            return
+        try:
+            self.dispatcher.turn(cell, lambda: handler(cell.actor, message))
+        except Exception as again:  # noqa: BLE001 - the second crash makes the message poison
+            self.crashed(cell, message, again, attempt=2)
+
+    def _restarted_with(self, cell: Cell) -> list[str]:
+        names: list[str] = []
+        for child in cell.runtime.supervisor.affected(cell.name):
+            names += self._subtrees.get(child, [child])
+        return names
+
+    def _wait(self, cell: Cell, message: Any, error: BaseException, *, poison: bool) -> None:
+        """Hold the actor down for its backoff; its messages wait, the one that crashed it first."""
+        child = cell.runtime
+        child.status = "down"
+        child.mailbox = [] if poison or message is None else [message]
+        cell.silence()
+        self.dispatcher.forget_routes()
+        self.dispatcher.state(ActorRestarted(cell.name, cell.incarnation + 1, type(message).__name__, repr(error)))
+        delay = backoff_ns(child.spec.backoff, self.dispatcher.seed, cell.name, child.attempt)
+        child.attempt += 1
+        self.dispatcher.turn(self._kernel, lambda: self.dispatcher.set_timer(cell.name, delay, RestartDue(cell.name)))
+
+    def restart_due(self, name: str) -> None:
+        """Bring back an actor whose backoff is over, and hand it what it missed."""
+        cell = self.dispatcher.cells.get(name)
+        if cell is None or cell.runtime.status != "down":
+            return
+        cell.runtime.status = "running"
+        held, cell.runtime.mailbox = cell.runtime.mailbox, []
+        if self._incarnate(cell):
+            for message in held:
+                self.dispatcher.tell(cell, message)
+
+    def history_poisoned(self, cell: Cell, error: Exception) -> None:
+        """Quarantine an actor whose records cannot be folded, and escalate."""
+        self.reports.append(crash_report(self.dispatcher, cell, None, error))
+        self.down[cell.name] = error
+        self._quarantine(cell, error)
+        if not cell.entity:
+            self._escalate(cell.runtime.supervisor, error)
+
+    def _quarantine(self, cell: Cell, error: BaseException) -> None:
+        cell.runtime.status = "quarantined"
+        cell.silence()
+        self.dispatcher.forget_routes()
+        self.dispatcher.state(ActorQuarantined(cell.name, repr(error)))
+        self._tell_watchers(cell, repr(error), final=True)
+
+    def _escalate(self, supervisor: Supervisor, error: BaseException) -> None:
+        """Give up on a supervisor's children: stop them and halt trading."""
+        if self.halted:
+            return
+        self.halted, self.failure = True, error
+        for name in reversed(self._subtrees[supervisor.spec.id]):
+            cell = self.dispatcher.cells.get(name)
+            if cell is not None and cell.live:
+                cell.silence()
+                cell.runtime.status = "stopped"
+        self.dispatcher.forget_routes()
+        self.dispatcher.state(Escalated(supervisor.spec.id, repr(error)))
+
+    def crash(self, name: str, error: Exception) -> None:
+        """Crash an actor between turns: it is rebuilt, and nothing is delivered again."""
+        self.crashed(self.dispatcher.cells[name], None, error)
+
+    # --- Undeliverable ---------------------------------------------------------------------------------------------
+
+    def undeliverable(self, cell: Cell, message: Any) -> None:
+        """Keep what an actor that is down will get when it is back; record what nobody takes."""
+        child = cell.runtime
+        if child is not None and child.status == "down":
+            if len(child.mailbox) >= MAILBOX_BOUND:
+                self._escalate(child.supervisor, ActorError(f"{cell.name} is down and {MAILBOX_BOUND} messages wait for it"))
+                return
+            child.mailbox.append(message)
+            return
+        self.dispatcher.state_undelivered(cell, message)
+        self._answer_unknown(message)
+
+    def _answer_unknown(self, message: Any) -> None:
+        to = getattr(message, "reply_to", None)
+        if to is not None:
+            self.dispatcher.turn(self._kernel, lambda: self.dispatcher.reply(to, Unknown()))
+
+    def _tell_watchers(self, cell: Cell, reason: str, *, final: bool) -> None:
+        for watcher in cell.runtime.watchers:
+            self.dispatcher.tell(watcher, ActorDown(cell.name, reason, final))
+
+    def _watched(self, cell: Cell, watcher: Cell) -> None:
+        child = cell.runtime
+        if child is None or child.status in ("stopped", "quarantined"):
+            self.dispatcher.tell(watcher, ActorDown(cell.name, "already down", final=True))
+        elif watcher not in child.watchers:
+            child.watchers.append(watcher)
+
+    # --- Stop ------------------------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Stop the whole tree in reverse order of start: ask, wait until the deadline, then drop."""
+        self._stopping = deque(reversed([cell for cell in self.dispatcher.cells.values() if cell.runtime.status != "stopped"]))
+        self._stop_next()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` has stopped every actor."""
+        return not self._stopping
+
+    def _stop_next(self) -> None:
+        while self._stopping:
+            if not self._ask_to_stop(self._stopping[0]):
+                return
+            self._stopping.popleft()
+
+    def _ask_to_stop(self, cell: Cell) -> bool:
+        """Run `on_stop`; return whether the actor is gone."""
+        child = cell.runtime
+        if child.status == "stopping":
+            return False
+        if cell.live and (child.spec.shutdown_ns or type(cell.actor).on_stop is not Actor.on_stop):
+            try:
+                self.dispatcher.turn(cell, cell.actor.on_stop)
+            except Exception as error:  # noqa: BLE001 - a stop goes on whatever a child does
+                self.reports.append(crash_report(self.dispatcher, cell, "on_stop", error))
+            else:
+                if child.spec.shutdown_ns:
+                    child.status = "stopping"
+                    deadline = ShutdownDeadline(cell.name)
+                    self.dispatcher.turn(self._kernel, lambda: self.dispatcher.set_timer(cell.name, child.spec.shutdown_ns, deadline))
+                    return False
+        self._gone(cell, "stopped")
+        return True
+
+    def _finished(self, cell: Cell) -> None:
+        """An actor that was asked to stop has stopped, in time or by its deadline."""
+        if cell.runtime.status != "stopping":
+            return
+        self.dispatcher.turn(self._kernel, lambda: self.dispatcher.cancel_timer(cell.name))
+        self._gone(cell, "stopped")
+        if self._stopping and self._stopping[0] is cell:
+            self._stopping.popleft()
+            self._stop_next()
+
+    def deadline_passed(self, name: str) -> None:
+        """Drop an actor that has not stopped in time."""
+        cell = self.dispatcher.cells.get(name)
+        if cell is not None:
+            self.reports.append(f"{name} did not stop within its deadline and was dropped")
+            self._finished(cell)
+
+    def _stop(self, cell: Cell) -> None:
+        """An actor asked for this one to be stopped; a permanent child that stops is restarted."""
+        if cell.runtime is None or cell.runtime.status == "stopped":
+            return
+        if cell.runtime.spec.restart is Restart.PERMANENT:
+            self._restart(cell, None, ActorError("a permanent actor stopped"), poison=False)
+        else:
+            self._ask_to_stop(cell)
+
+    def _gone(self, cell: Cell, reason: str) -> None:
+        """Forget an actor that stopped for good."""
+        cell.runtime.status = "stopped"
+        cell.silence()
+        self._tell_watchers(cell, reason, final=True)
+        if cell.entity:
+            self.entity_left(cell)
+        else:
+            self.dispatcher.forget_routes()
+        del self.dispatcher.cells[cell.name]
+        cell.runtime.supervisor.forget(cell.name)
+
+
+class _Kernel(Actor[RestartDue | ShutdownDeadline]):
+    """Receives the lifecycle's own timers."""
+
+    def __init__(self, lifecycle: Lifecycle) -> None:
+        self.lifecycle = lifecycle
+
+    @handler
+    def restart_due(self, message: RestartDue) -> None:
+        self.lifecycle.restart_due(message.actor)
+
+    @handler
+    def shutdown_deadline(self, message: ShutdownDeadline) -> None:
+        self.lifecycle.deadline_passed(message.actor)
