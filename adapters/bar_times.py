@@ -78,11 +78,9 @@ def read_times(raw: pl.Series, symbols: pl.Series, file: str, zone: str, interva
     """
     at = _parse(raw, file)
     at = _only(at, at.dt.year().is_between(*YEARS))
+    fault = pl.repeat(None, len(raw), dtype=pl.String, eager=True)
     fault = _blame(
-        pl.repeat(None, len(raw), dtype=pl.String, eager=True),
-        at,
-        raw,
-        f"time stamp {{!r}} is not a time like the others, between {YEARS[0]} and {YEARS[1]}",
+        fault, at, raw, f"time stamp {{!r}} is not a time like the others, between {YEARS[0]} and {YEARS[1]}"
     )
     may_be_daily = interval_ns is None or interval_ns >= DAILY_GAP_NS
     if may_be_daily and at.dtype != pl.Date and _at_midnight(at):
@@ -90,7 +88,7 @@ def read_times(raw: pl.Series, symbols: pl.Series, file: str, zone: str, interva
     if at.dtype != pl.Date and _zone_of(at) is None:
         at = at.dt.replace_time_zone(zone, ambiguous="null", non_existent="null").dt.convert_time_zone("UTC")
         fault = _blame(fault, at, raw, "time stamp {!r} is not one instant in " + zone + ", where clocks change then")
-    gap_ns = common_gap(at, symbols)
+    gap_ns = _common_gap(at, symbols)
     if may_be_daily and at.dtype != pl.Date:
         at = _as_dates(at, zone, gap_ns)
     return Times(at if at.dtype == pl.Date else at.dt.cast_time_unit("ns"), fault, gap_ns)
@@ -99,12 +97,10 @@ def read_times(raw: pl.Series, symbols: pl.Series, file: str, zone: str, interva
 def _blame(fault: pl.Series, at: pl.Series, raw: pl.Series, reason: str) -> pl.Series:
     """Give a fault to every row that has lost its time and has none yet."""
     rows = (at.is_null() & fault.is_null()).arg_true()
+    if not len(rows):
+        return fault
     found = raw.gather(rows).cast(pl.String)
-    return (
-        fault.scatter(rows, [reason.format(value) if value else "time stamp is missing" for value in found])
-        if len(rows)
-        else fault
-    )
+    return fault.scatter(rows, [reason.format(value) if value else "time stamp is missing" for value in found])
 
 
 def _zone_of(at: pl.Series) -> str | None:
@@ -116,21 +112,19 @@ def _at_midnight(at: pl.Series) -> bool:
 
 
 def _as_dates(at: pl.Series, zone: str, gap_ns: int | None) -> pl.Series:
-    """Turn the instants of daily bars into dates: midnights of the zone or of UTC, or any hour when they are a day apart."""
+    """Turn the instants of daily bars into dates: midnights of the zone, or any hour when they are a day apart."""
     local = at.dt.convert_time_zone(zone)
-    if _at_midnight(local):
-        return local.dt.date()
-    if _at_midnight(at):
-        return at.dt.date()
-    return local.dt.date() if gap_ns is not None and gap_ns >= DAILY_GAP_NS else at
+    is_daily = _at_midnight(local) or (gap_ns is not None and gap_ns >= DAILY_GAP_NS)
+    return local.dt.date() if is_daily else at
 
 
-def common_gap(at: pl.Series, symbols: pl.Series) -> int | None:
+def _common_gap(at: pl.Series, symbols: pl.Series) -> int | None:
     """Return the most frequent distance in ns between a symbol's successive rows, of several the smallest; None for single rows."""
     if at.dtype == pl.Date:
         return DAY_NS
+    step = pl.col("at").diff()
     steps = pl.DataFrame([symbols.alias("symbol"), at.dt.epoch("ns").alias("at")]).select(
-        pl.when(pl.col("symbol") == pl.col("symbol").shift(1)).then(pl.col("at").diff()).alias("step")
+        (step if symbols.n_unique() == 1 else step.over("symbol")).alias("step")
     )
     counts = steps.filter(pl.col("step") > 0).group_by("step").len().sort("len", "step", descending=[True, False])
     return int(counts["step"][0]) if counts.height else None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import resource
+import sys
 import time
 from collections import deque
 from dataclasses import dataclass, field
@@ -28,12 +29,21 @@ def cpu_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
+MEGABYTE = 1024 * 1024 if sys.platform == "darwin" else 1024
+"""ru_maxrss is in bytes on macOS, in kilobytes elsewhere."""
+
+
 class Stopwatch:
-    """Adds up the CPU and wall time of the blocks run under it; garbage of what came before is collected first, off the clock."""
+    """Adds up the CPU and wall time of the blocks run under it; garbage of what came before is collected first, off the clock.
+
+    `process_cpu` and `peak_mb` are the process's own as of the end of the last block: what a runner checks after it is no part of them.
+    """
 
     def __init__(self) -> None:
         self.cpu = 0.0
         self.wall = 0.0
+        self.process_cpu = 0.0
+        self.peak_mb = 0.0
 
     def __enter__(self) -> Self:
         gc.collect()
@@ -42,8 +52,10 @@ class Stopwatch:
 
     def __exit__(self, *_: object) -> None:
         cpu, wall = self._started
-        self.cpu += cpu_seconds() - cpu
+        self.process_cpu = cpu_seconds()
+        self.cpu += self.process_cpu - cpu
         self.wall += time.perf_counter() - wall
+        self.peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MEGABYTE
 
 
 @dataclass

@@ -33,7 +33,7 @@ for peer in "$@"; do
         ordersmith-*)
             version=${peer#ordersmith-}
             eval "interpreter=\${PYTHON_$(echo "$version" | tr . _):-python$version}"
-            install "$peer" "$interpreter" --editable "$repository"
+            install "$peer" "$interpreter" --constraint "$repository/constraints.txt" --editable "$repository[backtest]"
             ;;
         *)
             echo "unknown peer '$peer'; one of: backtesting backtrader zipline nautilus lumibot ordersmith-X.Y" >&2

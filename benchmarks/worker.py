@@ -11,17 +11,13 @@ import argparse
 import importlib
 import json
 import platform
-import resource
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from harness import Job, cpu_seconds
+from harness import Job
 from workloads import ORDERSMITH, WORKLOADS
 
 MARKER = "RESULT "
-MEGABYTE = 1024 * 1024 if sys.platform == "darwin" else 1024
-"""ru_maxrss is in bytes on macOS, in kilobytes elsewhere."""
 
 
 def main() -> None:
@@ -44,8 +40,8 @@ def main() -> None:
         "cpu": job.watch.cpu,
         "wall": job.watch.wall,
         "steady": job.laps.per_bar,
-        "process_cpu": cpu_seconds(),
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MEGABYTE,
+        "process_cpu": job.watch.process_cpu,
+        "peak_mb": job.watch.peak_mb,
         "python": platform.python_version(),
     }
     print(MARKER + json.dumps(asdict(outcome) | measured), flush=True)

@@ -371,7 +371,8 @@ class Dispatcher:
         cell.actor, cell.handlers, cell.live = actor, actor.handlers, True
         cell.incarnation += 1
         cell.timers.clear()
-        self.forget_routes()
+        if not cell.entity:
+            self.forget_routes()
 
     def snapshot(self) -> None:
         """Snapshot all folded states and forget the records before, if the journal is settled."""

@@ -50,7 +50,7 @@ def minute_tables(draw):
     }
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(tables=minute_tables(), stamp=st.sampled_from(["open", "close"]), chunk=st.integers(1, 40))
 def test_merging_loses_and_changes_nothing(tables, stamp, chunk):
     """Every row comes out once and as it went in, in time order, with symbols in their order, for any chunk size."""
@@ -72,7 +72,7 @@ def test_merging_loses_and_changes_nothing(tables, stamp, chunk):
     assert all(bars.end_ns - bars.start_ns == MINUTE for bars in steps)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(tables=minute_tables(), zone=st.sampled_from(["America/New_York", "UTC", "Asia/Tokyo"]))
 def test_sessions_are_local_dates(tables, zone):
     """A session is the local date of the bar's start, and only its last bars close it."""
@@ -132,8 +132,7 @@ def test_chunks_end_between_instants(monkeypatch, chunk):
         ("03-03", ["A", "B", "C"]),
         ("03-04", ["A", "B"]),
     ]
-    largest = max(height for height in (chunk_rows.height for _, chunk_rows in feed._chunks()))
-    assert largest <= max(chunk, 3)
+    assert max(rows.height for _, rows in feed._chunks()) <= max(chunk, 3)
 
 
 @pytest.mark.parametrize(("stamp", "first"), [("open", (30, 35)), ("close", (25, 30))])

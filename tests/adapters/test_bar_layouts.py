@@ -224,11 +224,22 @@ def test_symbols_not_asked_for_are_not_read(tmp_path):
 def test_symbol_column(tmp_path, name):
     """One file holds many symbols by a symbol column, in whatever order its symbols come."""
     text = f"date,{name},open,high,low,close,volume\n"
-    for day, symbol in [("01", "MSFT"), ("02", "MSFT"), ("01", "AAPL"), ("02", "AAPL")]:
-        text += f"2005-03-{day},{symbol},{VALUES}\n"
+    for day, symbol, volume in [("01", "MSFT", 1), ("02", "MSFT", 2), ("01", "AAPL", 3), ("02", "AAPL", 4)]:
+        text += f"2005-03-{day},{symbol},10,12,9,11,{volume}\n"
     file = write(tmp_path, text, "prices.csv")
-    assert [list(bars) for bars in load_bars(file)] == [["AAPL", "MSFT"]] * 2
+    volumes = [[(symbol, row[4]) for symbol, row in bars.rows.items()] for bars in load_bars(file)]
+    assert volumes == [[("AAPL", 3), ("MSFT", 1)], [("AAPL", 4), ("MSFT", 2)]]
     assert [list(bars) for bars in load_bars(tmp_path, symbols=["MSFT"])] == [["MSFT"]] * 2
+
+
+def test_symbols_interleaved(tmp_path):
+    """In a file sorted by time the interval is found between rows of one symbol, not between neighbours."""
+    text = "ts,symbol,open,high,low,close,volume\n"
+    for minute in range(0, 50, 5):
+        text += f"2005-03-01 10:{minute:02},A,{VALUES}\n2005-03-01 10:{minute + 2:02},B,{VALUES}\n"
+    steps = list(load_bars(write(tmp_path, text)))
+    assert {bars.end_ns - bars.start_ns for bars in steps} == {300 * 10**9}
+    assert [list(bars) for bars in steps] == [["A"], ["B"]] * 10
 
 
 def test_one_symbol_in_two_files(tmp_path):
