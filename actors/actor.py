@@ -30,11 +30,11 @@ Handler = Callable[[Any, Any], None]
 Fold = Callable[[Any, Any, "Record"], None]
 
 
-class Event(msgspec.Struct, frozen=True, tag=True, array_like=True):
+class Event(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False):
     """A durable fact. Past tense; new fields go to the end and have defaults."""
 
 
-class Record(msgspec.Struct, frozen=True, array_like=True):
+class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An event with its number, its time, and what caused it: a record's number, or minus the number of an input of this boot."""
 
     number: int
@@ -43,7 +43,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
     event: Any
 
 
-class ReplyTo(msgspec.Struct, frozen=True):
+class ReplyTo(msgspec.Struct, frozen=True, gc=False):
     """Where the answer to a request goes: part `index` of an open ask."""
 
     ask: int
@@ -185,7 +185,9 @@ class Actor(Generic[M]):
             if unhandled:
                 raise ActorError(f"{cls.__name__} receives {', '.join(unhandled)} and has no @handler for it")
             if undeclared:
-                raise ActorError(f"{cls.__name__} handles {', '.join(undeclared)}, which its message union does not name")
+                raise ActorError(
+                    f"{cls.__name__} handles {', '.join(undeclared)}, which its message union does not name"
+                )
 
     def reactions(self) -> Iterable[type]:
         """Return the event types that arrive here as messages."""

@@ -6,20 +6,11 @@ before. A report for an order that nobody looks after goes to the desk, which br
 
 from __future__ import annotations
 
-
 import msgspec
 
 from .actor import Actor, Record, fold, handler
-from .messages import (
-    CancelLeg,
-    ConnectionMessage,
-    LateReport,
-    PlaceOrder,
-    QueryLeg,
-    ReplaceLeg,
-    SessionClosed,
-    SessionOpened,
-)
+from .events import SessionClosed, SessionOpened
+from .messages import CancelLeg, ConnectionMessage, LateReport, PlaceOrder, QueryLeg, ReplaceLeg
 from .ports import (
     Accepted,
     Cancelled,
@@ -94,7 +85,9 @@ class BrokerConnection(Actor[ConnectionMessage]):
     def place(self, message: PlaceOrder) -> None:
         approved = message.approved
         if self.state.ready:
-            self.ctx.send(self._port, NewOrder(message.wire_id, approved.order, approved.not_after_ns, approved.trading_epoch))
+            self.ctx.send(
+                self._port, NewOrder(message.wire_id, approved.order, approved.not_after_ns, approved.trading_epoch)
+            )
         else:
             self._hand_over(NotSent(message.wire_id, CommandKind.NEW, NOT_READY))
 
@@ -110,7 +103,12 @@ class BrokerConnection(Actor[ConnectionMessage]):
         new, approved = message.approved.order, message.approved
         if self.state.ready:
             command = ReplaceRequest(
-                message.wire_id, message.new_wire_id, new.quantity, new.limit_price, approved.not_after_ns, approved.trading_epoch
+                message.wire_id,
+                message.new_wire_id,
+                new.quantity,
+                new.limit_price,
+                approved.not_after_ns,
+                approved.trading_epoch,
             )
             self.ctx.send(self._port, command)
         else:
@@ -158,5 +156,3 @@ class BrokerConnection(Actor[ConnectionMessage]):
     @fold
     def _closed(self, event: SessionClosed, record: Record) -> None:
         self.state.ready = self.state.ready and event.account != self._account
-
-

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from .actor import Actor, Record, ReplyTo, fold, handler
+from .events import Escalated, OrderRejected, TradingStateChanged
 from .machines.breaker import BreakerRules, BreakerState, HaltReason
-from .messages import BreakerMessage, CooldownOver, Escalated, HaltTrading, OrderRejected, ResumeTrading, TradingStateChanged
+from .messages import BreakerMessage, CooldownOver, HaltTrading, ResumeTrading
 from .model import TradingState
 
 COOLDOWN = "cooldown"

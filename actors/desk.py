@@ -11,10 +11,19 @@ import re
 import msgspec
 
 from .actor import Actor, ActorRef, Record, ReplyTo, fold, handler
-from .machines.order import OrderMachine
-from .messages import (
+from .events import (
     ActorQuarantined,
     Arrival,
+    MessagePoisoned,
+    OrderCancelled,
+    OrderDenied,
+    OrderFilled,
+    OrderRejected,
+    OrderSubmitted,
+    Undelivered,
+)
+from .machines.order import OrderMachine
+from .messages import (
     BeginOrder,
     CancelLeg,
     CancelOrder,
@@ -27,16 +36,9 @@ from .messages import (
     LateReport,
     LookUpOrder,
     Message,
-    MessagePoisoned,
-    OrderCancelled,
-    OrderDenied,
-    OrderFilled,
-    OrderRejected,
-    OrderSubmitted,
     Recheck,
     ReplaceOrder,
     SubmitOrders,
-    Undelivered,
 )
 from .model import CLOSED_STATES, Order
 from .ports import MarketData
@@ -72,7 +74,9 @@ class Desk(Actor[DeskMessage]):
             if not order.account:
                 order = msgspec.structs.replace(order, account=self._default_account)  # noqa: PLW2901 - the same order, its account filled in
             if not ID_FORM.fullmatch(order.client_order_id):
-                text = f"client_order_id {order.client_order_id!r}: 1 to 40 letters, digits, '-', '_' or ':' are accepted"
+                text = (
+                    f"client_order_id {order.client_order_id!r}: 1 to 40 letters, digits, '-', '_' or ':' are accepted"
+                )
                 self.ctx.reply(slot, CommandRefused(text))
             elif message.fresh:
                 self._take(order, slot)
@@ -124,7 +128,10 @@ class Desk(Actor[DeskMessage]):
         if order is None:
             self._look_up(message.client_order_id, message)
         elif message.client_order_id in self.state.quarantined:
-            self.ctx.reply(message.reply_to, CommandRefused(f"order {message.client_order_id} is quarantined; it can only be cancelled"))
+            self.ctx.reply(
+                message.reply_to,
+                CommandRefused(f"order {message.client_order_id} is quarantined; it can only be cancelled"),
+            )
         else:
             self.ctx.tell(order, ChangeOrder(message.quantity, message.limit_price, message.reply_to))
 

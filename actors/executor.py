@@ -57,7 +57,9 @@ class OrderExecutor(ABC):
         """Change an open order; `quantity` is the new total, fills included. Raises OrderCommandError if it is refused before it is sent."""
 
     @abstractmethod
-    async def set_targets(self, targets: Mapping[str, Decimal | int | str], *, close_others: bool = False) -> list[OrderStatus]:
+    async def set_targets(
+        self, targets: Mapping[str, Decimal | int | str], *, close_others: bool = False
+    ) -> list[OrderStatus]:
         """Trade towards target quantities: an absent symbol is left alone, 0 closes it, `close_others` closes the rest.
 
         Reducers go first and increasers wait for the cash; the statuses are those of the orders that went at once. A new call replaces the

@@ -8,19 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from enum import StrEnum
 
 import msgspec
 
-from .actor import Event, Record, ReplyTo
-from .model import Fill, Order, OrderState, Purpose, Side, TradingState
+from .actor import Record, ReplyTo
+from .events import Denial, Escalated, MessagePoisoned, OrderRejected
+from .model import Order, Purpose
 from .ports import (
     Accepted,
-    BrokerPosition,
     Cancelled,
     CancelRefused,
-    Capabilities,
-    CommandKind,
     Connected,
     Disconnected,
     Executed,
@@ -36,8 +33,8 @@ from .ports import (
 )
 
 
-class Message(msgspec.Struct, frozen=True):
-    """A command or request inside the process."""
+class Message(msgspec.Struct, frozen=True, gc=False):
+    """A command or request inside the process. Frozen trees of frozen values: the cycle collector need not look at them."""
 
 
 # --- From outside, or from a hosted strategy -------------------------------------------------------------------------
@@ -192,14 +189,6 @@ class ApprovedOrder(Message, frozen=True):
     trading_epoch: int
 
 
-class Denial(msgspec.Struct, frozen=True, array_like=True):
-    """Why the gate refused: a stable code, a sentence, and the numbers that it saw."""
-
-    code: str
-    text: str
-    numbers: dict[str, str]
-
-
 class OrderPassed(Message, frozen=True):
     """The gate's yes."""
 
@@ -303,251 +292,6 @@ class FilledFound(Message, frozen=True):
     reply_to: ReplyTo
 
 
-# --- Events: orders --------------------------------------------------------------------------------------------------
-
-
-class Arrival(msgspec.Struct, frozen=True, array_like=True):
-    """The market that an order arrived in, by which its cost is judged. Without quotes `bid` and `ask` are None."""
-
-    at_ns: int
-    last: Decimal | None
-    bid: Decimal | None = None
-    ask: Decimal | None = None
-
-
-class OrderEvent(Event, frozen=True):
-    """Something that happened to an order."""
-
-    client_order_id: str
-
-
-class OrderSubmitted(OrderEvent, frozen=True):
-    """The desk took the order; it exists from here on."""
-
-    order: Order
-    arrival: Arrival
-
-
-class OrderApproved(OrderEvent, frozen=True):
-    """The gate reserved exposure for `quantity` (a replacement's new total) at `price`."""
-
-    account: str
-    symbol: str
-    side: Side
-    quantity: Decimal
-    price: Decimal
-    replaces: bool = False
-    intent: str = ""
-
-
-class OrderDenied(OrderEvent, frozen=True):
-    """We refused the order; it never left."""
-
-    denial: Denial
-
-
-class OrderIntended(OrderEvent, frozen=True):
-    """The order will be sent as `wire_id`. Without an answer after this record it is in doubt."""
-
-    wire_id: str
-
-
-class OrderAccepted(OrderEvent, frozen=True):
-    """It works at the broker."""
-
-    wire_id: str
-    broker_order_id: str
-
-
-class OrderRejected(OrderEvent, frozen=True):
-    """The broker refused it."""
-
-    code: str
-    text: str
-
-
-class Cumulative(msgspec.Struct, frozen=True, array_like=True):
-    """What the broker states of all fills of an order together; None is what it does not say."""
-
-    quantity: Decimal
-    notional: Decimal | None = None
-    commission: Decimal | None = None
-
-
-class OrderFilled(OrderEvent, frozen=True):
-    """A fill, with what it changes in the order's totals: a late, corrected or inferred fill may change them by less, or downwards.
-
-    `state` is the public state after it.
-    """
-
-    account: str
-    strategy: str
-    symbol: str
-    side: Side
-    fill: Fill
-    quantity: Decimal
-    notional: Decimal
-    commission: Decimal
-    state: OrderState
-    cumulative: Cumulative | None = None
-
-
-class CancelReason(StrEnum):
-    """Why an order ended before it was filled."""
-
-    REQUESTED = "REQUESTED"
-    BROKER = "BROKER"
-    EXPIRED = "EXPIRED"
-    NOT_SENT = "NOT_SENT"
-
-
-class OrderCancelRequested(OrderEvent, frozen=True):
-    """Somebody asked to cancel it; durable before the broker hears of it."""
-
-
-class OrderCancelled(OrderEvent, frozen=True):
-    """Nothing more will fill, as far as the broker has proved."""
-
-    reason: CancelReason
-    text: str = ""
-
-
-class OrderCancelRefused(OrderEvent, frozen=True):
-    """The broker would not cancel it."""
-
-    code: str
-    text: str
-
-
-class OrderReplaceRequested(OrderEvent, frozen=True):
-    """An approved replacement will be sent as `wire_id`."""
-
-    wire_id: str
-    quantity: Decimal
-    limit_price: Decimal | None
-
-
-class OrderReplaced(OrderEvent, frozen=True):
-    """The leg `wire_id` works with these terms."""
-
-    wire_id: str
-    broker_order_id: str
-    quantity: Decimal
-    limit_price: Decimal | None
-
-
-class OrderReplaceRefused(OrderEvent, frozen=True):
-    """The order stays as it was: refused by the gate (`denied`) or by the broker."""
-
-    code: str
-    text: str
-    denied: bool = False
-
-
-class OrderInDoubt(OrderEvent, frozen=True):
-    """A command about it was, or may have been, written and has no answer."""
-
-    kind: CommandKind
-    reason: str
-
-
-# --- Events: account, targets, trading state -------------------------------------------------------------------------
-
-
-class SessionOpened(Event, frozen=True):
-    """The broker's session is ready; the account as it was then. Positions not ours before are adopted at their average price."""
-
-    account: str
-    cash: Decimal
-    positions: tuple[BrokerPosition, ...]
-    capabilities: Capabilities
-
-
-class SessionClosed(Event, frozen=True):
-    """The broker's session is closed."""
-
-    account: str
-    reason: str
-
-
-class TargetsSet(Event, frozen=True):
-    """Somebody wants these quantities; plan `plan` replaces what earlier plans wanted of the same symbols."""
-
-    plan: str
-    targets: dict[str, Decimal]
-    purpose: Purpose
-    strategy: str
-    cancel_first: bool = False
-
-
-class TargetOrdered(Event, frozen=True):
-    """An order for a signed quantity of a target is on its way to the desk."""
-
-    plan: str
-    symbol: str
-    client_order_id: str
-    quantity: Decimal
-
-
-class TargetDropped(Event, frozen=True):
-    """A target is no longer pursued: reached, or its order ended in a way that trying again would not mend."""
-
-    plan: str
-    symbol: str
-    reason: str
-
-
-class TradingStateChanged(Event, frozen=True):
-    """What may be traded from here on; `epoch` counts these records."""
-
-    state: TradingState
-    reason: str
-    text: str
-    epoch: int
-
-
-# --- Events: supervision ---------------------------------------------------------------------------------------------
-
-
-class ActorRestarted(Event, frozen=True):
-    """An actor crashed and was rebuilt from the records. `received` is the message type that it was handling."""
-
-    actor: str
-    incarnation: int
-    received: str
-    error: str
-
-
-class MessagePoisoned(Event, frozen=True):
-    """A message crashed its actor twice and was dropped; `client_order_id` is the order it was about, if any."""
-
-    actor: str
-    received: str
-    error: str
-    client_order_id: str = ""
-
-
-class ActorQuarantined(Event, frozen=True):
-    """An actor takes no more messages; the exposure of a quarantined order stays counted."""
-
-    actor: str
-    error: str
-
-
-class Escalated(Event, frozen=True):
-    """A supervisor gave up on its children and stopped them: trading is halted."""
-
-    supervisor: str
-    error: str
-
-
-class Undelivered(Event, frozen=True):
-    """A message that its actor does not take, or that no actor was there for."""
-
-    actor: str
-    received: str
-
-
 # --- Timers ----------------------------------------------------------------------------------------------------------
 
 
@@ -587,7 +331,18 @@ OrderMessage = (
 GateMessage = CheckOrder | CheckReplace | GetAccountInfo
 BreakerMessage = HaltTrading | ResumeTrading | OrderRejected | Escalated | CooldownOver
 BrokerReport = (
-    Accepted | Rejected | Executed | Cancelled | Expired | CancelRefused | Replaced | ReplaceRefused | OrderFound | OrderAbsent | OutcomeUnknown | NotSent
+    Accepted
+    | Rejected
+    | Executed
+    | Cancelled
+    | Expired
+    | CancelRefused
+    | Replaced
+    | ReplaceRefused
+    | OrderFound
+    | OrderAbsent
+    | OutcomeUnknown
+    | NotSent
 )
 ConnectionMessage = (
     PlaceOrder
@@ -611,30 +366,3 @@ ConnectionMessage = (
 )
 JournalMessage = LookUpOrder | GetFilledOrders | HistoryFound | FilledFound
 RebalancerMessage = SetTargets | Flatten | ChildClosed | LookAgain
-AnyEvent = (
-    OrderSubmitted
-    | OrderApproved
-    | OrderDenied
-    | OrderIntended
-    | OrderAccepted
-    | OrderRejected
-    | OrderFilled
-    | OrderCancelRequested
-    | OrderCancelled
-    | OrderCancelRefused
-    | OrderReplaceRequested
-    | OrderReplaced
-    | OrderReplaceRefused
-    | OrderInDoubt
-    | SessionOpened
-    | SessionClosed
-    | TargetsSet
-    | TargetOrdered
-    | TargetDropped
-    | TradingStateChanged
-    | ActorRestarted
-    | MessagePoisoned
-    | ActorQuarantined
-    | Escalated
-    | Undelivered
-)

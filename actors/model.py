@@ -81,7 +81,7 @@ class TradingState(StrEnum):
     HALTED = "HALTED"
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class Order(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """An instruction to trade, as a portfolio manager writes it.
 
     Leave `client_order_id` empty to have one made. With your own (at most 40 characters of letters, digits, `-`, `_`, `:`),
@@ -101,12 +101,16 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     parent: str = ""
 
     @classmethod
-    def buy(cls, symbol: str, quantity: Decimal | int | str, limit_price: Decimal | str | None = None, **terms: Any) -> Order:
+    def buy(
+        cls, symbol: str, quantity: Decimal | int | str, limit_price: Decimal | str | None = None, **terms: Any
+    ) -> Order:
         """Return an order to buy: at market, or at `limit_price` or better."""
         return cls._of(symbol, Side.BUY, quantity, limit_price, terms)
 
     @classmethod
-    def sell(cls, symbol: str, quantity: Decimal | int | str, limit_price: Decimal | str | None = None, **terms: Any) -> Order:
+    def sell(
+        cls, symbol: str, quantity: Decimal | int | str, limit_price: Decimal | str | None = None, **terms: Any
+    ) -> Order:
         """Return an order to sell: at market, or at `limit_price` or better."""
         return cls._of(symbol, Side.SELL, quantity, limit_price, terms)
 
@@ -129,7 +133,7 @@ def exact(value: Decimal | int | str | float, field: str) -> Decimal:
         raise ValueError(f"{field}: {value!r} is not a number; give one such as 10 or '10.25'") from None
 
 
-class Fill(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class Fill(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """One execution. `fill_key` is the same from every source; of one key the highest `revision` counts, and a bust has quantity 0.
 
     `commission`, `slippage` and `impact` are currency for the whole fill. The last two are contained in `price`, commission is not.
@@ -236,7 +240,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     tick: Decimal = Decimal("0.01")
 
 
-class Bar(msgspec.Struct, frozen=True):
+class Bar(msgspec.Struct, frozen=True, gc=False):
     """Prices of one symbol over [start_ns, end_ns). Floats: this is market data. `volume` is NaN where the source has none."""
 
     symbol: str

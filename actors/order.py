@@ -9,18 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from .actor import Actor, ActorRef, Record, ReplyTo, fold, handler
-from .machines.order import OrderMachine, OrderRecord, Pending
-from .machines.order_table import RANK, Proof
-from .messages import (
-    BeginOrder,
-    CancelLeg,
-    CancelOrder,
+from .events import (
     CancelReason,
-    ChangeOrder,
-    CheckOrder,
-    CheckReplace,
-    ChildClosed,
-    CommandRefused,
     Cumulative,
     Denial,
     OrderAccepted,
@@ -30,14 +20,26 @@ from .messages import (
     OrderDenied,
     OrderInDoubt,
     OrderIntended,
-    OrderMessage,
-    OrderPassed,
-    OrderRefused,
     OrderRejected,
     OrderReplaced,
     OrderReplaceRefused,
     OrderReplaceRequested,
     OrderSubmitted,
+)
+from .machines.order import OrderMachine, OrderRecord, Pending
+from .machines.order_table import RANK, Proof
+from .messages import (
+    BeginOrder,
+    CancelLeg,
+    CancelOrder,
+    ChangeOrder,
+    CheckOrder,
+    CheckReplace,
+    ChildClosed,
+    CommandRefused,
+    OrderMessage,
+    OrderPassed,
+    OrderRefused,
     PlaceOrder,
     QueryLeg,
     Recheck,
@@ -97,7 +99,9 @@ class Order(Actor[OrderMessage]):
         if machine.proof is not Proof.NOTHING:
             return
         if machine.cancel is Pending.ASKED:
-            self._close(OrderCancelled(machine.order.client_order_id, CancelReason.REQUESTED, "cancelled before it was sent"))
+            self._close(
+                OrderCancelled(machine.order.client_order_id, CancelReason.REQUESTED, "cancelled before it was sent")
+            )
         else:
             wire_id = f"{machine.order.client_order_id}.{machine.leg}"
             ctx.record(OrderIntended(machine.order.client_order_id, wire_id))
@@ -128,13 +132,21 @@ class Order(Actor[OrderMessage]):
     def change(self, message: ChangeOrder) -> None:
         machine = self.machine
         order = machine.order
-        if machine.is_closed or machine.proof is not Proof.WORKING or machine.replace is not Pending.NO or machine.cancel is not Pending.NO:
+        if (
+            machine.is_closed
+            or machine.proof is not Proof.WORKING
+            or machine.replace is not Pending.NO
+            or machine.cancel is not Pending.NO
+        ):
             why = f"it is {machine.state}" if machine.is_closed else "another command about it has no answer yet"
             self.ctx.reply(message.reply_to, CommandRefused(f"order {order.client_order_id} cannot be replaced: {why}"))
             return
         quantity = order.quantity if message.quantity is None else message.quantity
         limit_price = order.limit_price if message.limit_price is None else message.limit_price
-        self.ctx.tell(self.ctx.refer("risk_gate"), CheckReplace(order, machine.filled_quantity, quantity, limit_price, message.reply_to))
+        self.ctx.tell(
+            self.ctx.refer("risk_gate"),
+            CheckReplace(order, machine.filled_quantity, quantity, limit_price, message.reply_to),
+        )
 
     @handler
     def replace_passed(self, message: ReplacePassed) -> None:
@@ -197,7 +209,9 @@ class Order(Actor[OrderMessage]):
     def replaced(self, message: Replaced) -> None:
         if message.wire_id == self.machine.next_wire_id:
             order_id = self.machine.order.client_order_id
-            self.ctx.record(OrderReplaced(order_id, message.wire_id, message.broker_order_id, message.quantity, message.limit_price))
+            self.ctx.record(
+                OrderReplaced(order_id, message.wire_id, message.broker_order_id, message.quantity, message.limit_price)
+            )
 
     @handler
     def replace_refused(self, message: ReplaceRefused) -> None:
@@ -248,7 +262,9 @@ class Order(Actor[OrderMessage]):
     def absent(self, message: OrderAbsent) -> None:
         """One negative look-up proves nothing: the order stays as it is, in doubt if it was sent."""
         if self.machine.proof is Proof.INTENDED and self.machine.new is not Pending.IN_DOUBT:
-            self.ctx.record(OrderInDoubt(self.machine.order.client_order_id, CommandKind.NEW, "the broker does not know it"))
+            self.ctx.record(
+                OrderInDoubt(self.machine.order.client_order_id, CommandKind.NEW, "the broker does not know it")
+            )
 
     @handler
     def recheck(self, message: Recheck) -> None:
@@ -280,4 +296,3 @@ class Order(Actor[OrderMessage]):
     def _answer(self, reply_to: ReplyTo | None) -> None:
         if reply_to is not None:
             self.ctx.reply(reply_to, self.machine.status())
-

@@ -18,7 +18,7 @@ import msgspec
 from .model import ZERO, Fill, Instrument, Order, OrderType, TimeInForce
 
 
-class Command(msgspec.Struct, frozen=True):
+class Command(msgspec.Struct, frozen=True, gc=False):
     """Something the broker is to do, answered by reports."""
 
 
@@ -62,7 +62,7 @@ class StatusRequest(Command, frozen=True):
     wire_id: str
 
 
-class Report(msgspec.Struct, frozen=True):
+class Report(msgspec.Struct, frozen=True, gc=False):
     """Something the broker (or its port) says."""
 
 
@@ -228,7 +228,9 @@ class JournalStore(Protocol):
     it calls `committed(last)`, at once or later; it never drops a batch silently.
     """
 
-    def append(self, first: int, data: bytes, ends: list[int], committed: Callable[[int], None]) -> None: ...
+    def append(
+        self, first: int, data: bytes | bytearray, ends: list[int], committed: Callable[[int], None]
+    ) -> None: ...
 
     def history(self, client_order_id: str) -> list[bytes]:
         """Return the encoded records about one order, oldest first."""

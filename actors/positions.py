@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from .actor import Actor, Record, fold, handler
+from .events import OrderFilled, SessionOpened
 from .machines.position import Ledger
-from .messages import GetPositions, OrderFilled, SessionOpened
+from .messages import GetPositions
 from .model import Position
 from .ports import MarketData
 
@@ -41,4 +42,7 @@ class Positions(Actor[GetPositions]):
 def priced(ledger: Ledger, account: str, market: MarketData) -> dict[str, Position]:
     """Return the open positions of an account with their last prices."""
     held = ledger.positions(account)
-    return {symbol: msgspec.structs.replace(position, market_price=market.last_price(symbol)) for symbol, position in held.items()}
+    return {
+        symbol: msgspec.structs.replace(position, market_price=market.last_price(symbol))
+        for symbol, position in held.items()
+    }

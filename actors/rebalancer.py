@@ -7,26 +7,28 @@ from decimal import Decimal
 import msgspec
 
 from .actor import Actor, Record, ReplyTo, fold, handler
+from .events import (
+    CancelReason,
+    OrderCancelled,
+    OrderDenied,
+    OrderFilled,
+    OrderRejected,
+    TargetDropped,
+    TargetOrdered,
+    TargetsSet,
+)
 from .machines.exposure import AccountRisk, SymbolRisk
 from .machines.order import OrderMachine
 from .machines.rebalance import Holding, Target, make_order, plan_step
 from .messages import (
     CancelOrders,
-    CancelReason,
     ChildClosed,
     CommandRefused,
     Flatten,
     LookAgain,
-    OrderCancelled,
-    OrderDenied,
-    OrderFilled,
-    OrderRejected,
     RebalancerMessage,
     SetTargets,
     SubmitOrders,
-    TargetDropped,
-    TargetOrdered,
-    TargetsSet,
 )
 from .model import CLOSED_STATES, ZERO, Order, Purpose, Side, TimeInForce
 from .ports import MarketData
@@ -83,7 +85,9 @@ class Rebalancer(Actor[RebalancerMessage]):
         targets = dict(message.targets)
         if message.close_others:
             for symbol in (*self._risk().symbols, *self.state.targets):
-                if symbol not in targets and (self._holding(symbol).position or symbol in self.state.targets or symbol in self.state.working):
+                if symbol not in targets and (
+                    self._holding(symbol).position or symbol in self.state.targets or symbol in self.state.working
+                ):
                     targets[symbol] = ZERO
         plan = f"{NAME}:{self.state.plans + 1}"
         self.ctx.record(TargetsSet(plan, targets, message.purpose, message.strategy))
@@ -93,8 +97,14 @@ class Rebalancer(Actor[RebalancerMessage]):
     def flatten(self, message: Flatten) -> None:
         exposure = self.ctx.view("risk_gate").exposure
         open_ids = tuple(exposure.open)
-        symbols = {symbol: ZERO for symbol, risk in self._risk().symbols.items() if risk.position or risk.open_buy or risk.open_sell}
-        self.ctx.record(TargetsSet(f"{NAME}:{self.state.plans + 1}", symbols, Purpose.LIQUIDATION, "", cancel_first=bool(open_ids)))
+        symbols = {
+            symbol: ZERO
+            for symbol, risk in self._risk().symbols.items()
+            if risk.position or risk.open_buy or risk.open_sell
+        }
+        self.ctx.record(
+            TargetsSet(f"{NAME}:{self.state.plans + 1}", symbols, Purpose.LIQUIDATION, "", cancel_first=bool(open_ids))
+        )
         if open_ids:
             self.ctx.tell(self.ctx.refer("desk"), CancelOrders(open_ids))
             self.ctx.set_timer("look", 0, LookAgain())
@@ -129,7 +139,9 @@ class Rebalancer(Actor[RebalancerMessage]):
         step = plan_step(pursued, holdings, power)
         for symbol in step.reached:
             self.ctx.record(TargetDropped(pursued[symbol].plan, symbol, "REACHED"))
-        stale = tuple(self.state.working[symbol].client_order_id for symbol in step.cancel if not self._cancelling(symbol))
+        stale = tuple(
+            self.state.working[symbol].client_order_id for symbol in step.cancel if not self._cancelling(symbol)
+        )
         if stale:
             self.ctx.tell(self.ctx.refer("desk"), CancelOrders(stale))
         orders = tuple(self._order(symbol, quantity) for symbol, quantity in step.send.items())
@@ -176,7 +188,9 @@ class Rebalancer(Actor[RebalancerMessage]):
     def _open_elsewhere(self, symbol: str) -> bool:
         """Whether orders are open in the symbol that are not ours."""
         exposure = self.ctx.view("risk_gate").exposure
-        return any(held.symbol == symbol and order_id not in self.state.symbols for order_id, held in exposure.open.items())
+        return any(
+            held.symbol == symbol and order_id not in self.state.symbols for order_id, held in exposure.open.items()
+        )
 
     def _cancelling(self, symbol: str) -> bool:
         machine = self._machine(symbol)

@@ -12,29 +12,31 @@ from decimal import Decimal
 import msgspec
 
 from .actor import Actor, Record, fold, handler
+from .events import (
+    Escalated,
+    OrderApproved,
+    OrderCancelled,
+    OrderDenied,
+    OrderFilled,
+    OrderRejected,
+    OrderReplaced,
+    OrderReplaceRefused,
+    SessionClosed,
+    SessionOpened,
+    TradingStateChanged,
+)
 from .machines.exposure import Exposure
 from .machines.risk import Case, Limits, intent_key, review
 from .messages import (
     ApprovedOrder,
     CheckOrder,
     CheckReplace,
-    Escalated,
     GateMessage,
     GetAccountInfo,
-    OrderApproved,
-    OrderCancelled,
-    OrderDenied,
-    OrderFilled,
     OrderPassed,
     OrderRefused,
-    OrderRejected,
-    OrderReplaced,
-    OrderReplaceRefused,
     ReplaceDenied,
     ReplacePassed,
-    SessionClosed,
-    SessionOpened,
-    TradingStateChanged,
 )
 from .model import ZERO, AccountInfo, Order, TradingState
 from .ports import Instruments, MarketData
@@ -79,7 +81,16 @@ class RiskGate(Actor[GateMessage]):
             return
         intent = intent_key(order) if self._limits.duplicate_window_ns else ""
         self.ctx.record(
-            OrderApproved(order.client_order_id, order.account, order.symbol, order.side, order.quantity, case.price, False, intent)
+            OrderApproved(
+                order.client_order_id,
+                order.account,
+                order.symbol,
+                order.side,
+                order.quantity,
+                case.price,
+                False,
+                intent,
+            )
         )
         self.ctx.tell(sender, OrderPassed(self._approve(order), message.reply_to))
 
@@ -89,14 +100,18 @@ class RiskGate(Actor[GateMessage]):
         new = msgspec.structs.replace(old, quantity=message.quantity, limit_price=message.limit_price)
         held = self.state.exposure.open.get(old.client_order_id)
         remaining = ZERO if held is None else held.remaining
-        more = max(message.quantity - message.filled_quantity - remaining, ZERO) if message.quantity.is_finite() else ZERO
+        more = (
+            max(message.quantity - message.filled_quantity - remaining, ZERO) if message.quantity.is_finite() else ZERO
+        )
         case = self._case(new, more)
         denial = review(case)
         sender = self.ctx.refer("order/" + old.client_order_id)
         if denial is not None:
             self.ctx.tell(sender, ReplaceDenied(denial, message.reply_to))
             return
-        self.ctx.record(OrderApproved(new.client_order_id, new.account, new.symbol, new.side, new.quantity, case.price, True))
+        self.ctx.record(
+            OrderApproved(new.client_order_id, new.account, new.symbol, new.side, new.quantity, case.price, True)
+        )
         self.ctx.tell(sender, ReplacePassed(self._approve(new), message.reply_to))
 
     def _case(self, order: Order, delta: Decimal) -> Case:

@@ -13,10 +13,7 @@ from typing import Any
 import msgspec
 
 from .actor import Actor, handler
-from .machines.order import OrderMachine
-from .machines.rebalance import generate_orders
-from .messages import (
-    CancelOrders,
+from .events import (
     OrderAccepted,
     OrderCancelled,
     OrderCancelRefused,
@@ -27,10 +24,10 @@ from .messages import (
     OrderRejected,
     OrderReplaced,
     OrderReplaceRefused,
-    ReplaceOrder,
-    SetTargets,
-    SubmitOrders,
 )
+from .machines.order import OrderMachine
+from .machines.rebalance import generate_orders
+from .messages import CancelOrders, ReplaceOrder, SetTargets, SubmitOrders
 from .model import AccountInfo, Bar, Bars, Order, OrderStatus, Position, exact
 from .positions import priced
 
@@ -70,7 +67,12 @@ class Strategy:
         """Cancel orders; one that is closed stays as it is."""
         self._host.tell_desk(CancelOrders(client_order_ids))
 
-    def replace(self, client_order_id: str, quantity: Decimal | int | str | None = None, limit_price: Decimal | str | None = None) -> None:
+    def replace(
+        self,
+        client_order_id: str,
+        quantity: Decimal | int | str | None = None,
+        limit_price: Decimal | str | None = None,
+    ) -> None:
         """Change an open order. `quantity` is the new total, fills included."""
         new_quantity = None if quantity is None else exact(quantity, "quantity")
         new_price = None if limit_price is None else exact(limit_price, "limit_price")

@@ -8,7 +8,7 @@ from typing import Never
 import msgspec
 
 from .actor import Actor, Record, fold
-from .messages import OrderDenied, OrderFilled, OrderSubmitted
+from .events import OrderDenied, OrderFilled, OrderSubmitted
 from .model import ZERO
 
 

@@ -5,15 +5,34 @@ It is as durable as a backtest needs: it commits at once.
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 from ..actors.actor import ActorRef, Record
 from ..actors.errors import JournalError
-from ..actors.messages import FilledFound, HistoryFound, OrderFilled
+from ..actors.events import OrderFilled
+from ..actors.messages import FilledFound, HistoryFound
 from ..actors.ports import ReadFilled, ReadHistory
 from .record_codec import decode_record
+
+CHUNK_BYTES = 1_000_000
+
+
+class _Chunk:
+    """Consecutive records: record `first + i` is `data[ends[i-1]:ends[i]]`."""
+
+    __slots__ = ("data", "ends", "first")
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+        self.data = bytearray()
+        self.ends = array("L")
+
+    def record(self, number: int) -> bytes:
+        offset = number - self.first
+        return bytes(self.data[self.ends[offset - 1] if offset else 0 : self.ends[offset]])
 
 
 class MemoryJournal:
@@ -22,50 +41,52 @@ class MemoryJournal:
     def __init__(self, keep: Literal["all", "open"] = "all") -> None:
         self.count = 0
         self._keep = keep
-        self._firsts: list[int] = []
-        self._batches: list[tuple[bytes, list[int]]] = []
-        self._index: dict[str, list[int]] = {}
+        self._chunks: list[_Chunk] = []
+        self._index: dict[str, array[int]] = {}
         self._indexed = 0
 
-    def append(self, first: int, data: bytes, ends: list[int], committed: Callable[[int], None]) -> None:
+    def append(self, first: int, data: bytes | bytearray, ends: list[int], committed: Callable[[int], None]) -> None:
         if first != self.count + 1:
             raise JournalError(f"records must be appended in order: {first} after {self.count}")
         self.count += len(ends)
         if self._keep == "all":
-            self._firsts.append(first)
-            self._batches.append((data, ends))
+            chunks = self._chunks
+            if not chunks or len(chunks[-1].data) > CHUNK_BYTES:
+                chunks.append(_Chunk(first))
+            chunk = chunks[-1]
+            begin = len(chunk.data)
+            chunk.data += data
+            chunk.ends.extend([begin + end for end in ends] if begin else ends)
         committed(self.count)
 
     def read(self, after: int = 0) -> Iterator[bytes]:
-        start = max(bisect_right(self._firsts, after + 1) - 1, 0)
-        for batch in range(start, len(self._batches)):
-            data, ends = self._batches[batch]
-            first, begin = self._firsts[batch], 0
-            for offset, end in enumerate(ends):
-                if first + offset > after:
-                    yield data[begin:end]
-                begin = end
+        for chunk in self._chunks[max(bisect_right(self._chunks, after + 1, key=_first) - 1, 0) :]:
+            for number in range(max(chunk.first, after + 1), chunk.first + len(chunk.ends)):
+                yield chunk.record(number)
 
     def history(self, client_order_id: str) -> list[bytes]:
         for data in self.read(self._indexed):
             record = decode_record(data)
             order_id = getattr(record.event, "client_order_id", None)
             if order_id:
-                self._index.setdefault(order_id, []).append(record.number)
+                self._index.setdefault(order_id, array("Q")).append(record.number)
             self._indexed = record.number
         return [self._one(number) for number in self._index.get(client_order_id, ())]
 
     def _one(self, number: int) -> bytes:
-        batch = bisect_right(self._firsts, number) - 1
-        data, ends = self._batches[batch]
-        offset = number - self._firsts[batch]
-        return data[ends[offset - 1] if offset else 0 : ends[offset]]
+        return self._chunks[bisect_right(self._chunks, number, key=_first) - 1].record(number)
+
+
+def _first(chunk: _Chunk) -> int:
+    return chunk.first
 
 
 class StoreReader:
     """The endpoint `store`: answers the journal actor's questions from the store."""
 
-    def __init__(self, store: MemoryJournal, post: Callable[[ActorRef[Any], Any, int], None], journal: ActorRef[Any]) -> None:
+    def __init__(
+        self, store: MemoryJournal, post: Callable[[ActorRef[Any], Any, int], None], journal: ActorRef[Any]
+    ) -> None:
         self._store = store
         self._post = post
         self._journal = journal
@@ -73,7 +94,11 @@ class StoreReader:
     def accept(self, command: ReadHistory | ReadFilled, cause: int) -> None:
         """Read and post what was found."""
         if isinstance(command, ReadHistory):
-            self._post(self._journal, HistoryFound(command.client_order_id, self._history(command.client_order_id), command.then), cause)
+            self._post(
+                self._journal,
+                HistoryFound(command.client_order_id, self._history(command.client_order_id), command.then),
+                cause,
+            )
         else:
             touched: dict[str, None] = {}
             for data in self._store.read(command.after):
@@ -81,7 +106,9 @@ class StoreReader:
                 if order_id:
                     touched[order_id] = None
             histories = [self._history(order_id) for order_id in touched]
-            filled = tuple(history for history in histories if any(type(record.event) is OrderFilled for record in history))
+            filled = tuple(
+                history for history in histories if any(type(record.event) is OrderFilled for record in history)
+            )
             self._post(self._journal, FilledFound(filled, command.reply_to), cause)
 
     def _history(self, order_id: str) -> tuple[Record, ...]:

@@ -7,7 +7,7 @@ from typing import cast
 import msgspec
 
 from ..actors.actor import Record
-from ..actors.messages import AnyEvent
+from ..actors.events import AnyEvent
 
 
 class _Stored(msgspec.Struct, frozen=True, array_like=True):
@@ -31,7 +31,13 @@ def as_json(record: Record) -> bytes:
     """Return a record as one line of JSON with named fields."""
     event = record.event
     fields = {name: _named(getattr(event, name)) for name in type(event).__struct_fields__}
-    line = {"number": record.number, "at_ns": record.at_ns, "cause": record.cause, "event": type(event).__name__, **fields}
+    line = {
+        "number": record.number,
+        "at_ns": record.at_ns,
+        "cause": record.cause,
+        "event": type(event).__name__,
+        **fields,
+    }
     return msgspec.json.encode(line)
 
 

@@ -37,7 +37,9 @@ class Asks:
     def open(self, answer: Answer) -> ReplyTo:
         """Register an ask; `answer` is called exactly once. Raises Overloaded at the bound."""
         if len(self._open) >= self._bound:
-            raise Overloaded(f"{len(self._open)} requests are open, the bound is {self._bound}; wait for answers and ask again")
+            raise Overloaded(
+                f"{len(self._open)} requests are open, the bound is {self._bound}; wait for answers and ask again"
+            )
         self._last += 1
         self._open[self._last] = _Ask(answer)
         return ReplyTo(self._last)

@@ -185,7 +185,9 @@ class Backtest:
         host = self.lifecycle.last_actor.get(name)
         doing = getattr(host, "doing", "a turn")
         bars = self.last_bars
-        return f"in {doing}, " + ("before the first bar" if bars is None else f"on the bar of {bars.time:%Y-%m-%d %H:%M:%S} UTC")
+        return f"in {doing}, " + (
+            "before the first bar" if bars is None else f"on the bar of {bars.time:%Y-%m-%d %H:%M:%S} UTC"
+        )
 
     # --- Ask -----------------------------------------------------------------------------------------------------------
 
@@ -254,7 +256,9 @@ class _EquityOf:
             account = ledger.accounts[ACCOUNT]
             self._version = ledger.version
             self._cash = float(account.cash)
-            self._held = [(symbol, float(holding.quantity)) for symbol, holding in account.holdings.items() if holding.quantity]
+            self._held = [
+                (symbol, float(holding.quantity)) for symbol, holding in account.holdings.items() if holding.quantity
+            ]
         total = self._cash
         rows = self._rows
         for symbol, quantity in self._held:

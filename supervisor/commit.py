@@ -62,7 +62,7 @@ class CommitLog:
                 ends.append(len(data))
             self._handed_over = len(self.records)
             self._hash.update(data)
-            self._store.append(first, bytes(data), ends, self.committed)
+            self._store.append(first, data, ends, self.committed)
         self.release()
 
     def committed(self, number: int) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..actors.actor import Actor, ActorRef, Event, Fold, Handler, Record, ReplyTo
 from ..actors.errors import ActorError, ExecutorFailed
-from ..actors.messages import Undelivered
+from ..actors.events import Undelivered
 from ..actors.ports import Endpoint, JournalStore
 from .asks import Answer, Asks
 from .commit import CommitLog
@@ -237,8 +237,10 @@ class Dispatcher:
                 continue
             if effects or len(records) != recorded:
                 self._end_turn(cell, recorded)
-            if len(queue) > QUEUE_BOUND:
-                raise ExecutorFailed(f"{len(queue)} messages in one tick: actors feed each other; the last were\n{self.last_dispatches()}")
+            if told > QUEUE_BOUND:
+                raise ExecutorFailed(
+                    f"{told} messages in one tick: actors feed each other; the last were\n{self.last_dispatches()}"
+                )
         self.turns += len(queue)
         queue.clear()
 
@@ -291,8 +293,14 @@ class Dispatcher:
 
     def _route(self, kind: type) -> Route:
         """Find who folds and who reacts to events of a type, in the order in which the actors were started."""
-        folds = [(cell, cell.actor.folds[kind]) for cell in self.cells.values() if cell.live and not cell.entity and kind in cell.actor.folds]
-        reactions = [cell for cell in self.cells.values() if cell.live and not cell.entity and kind in cell.actor.reactions()]
+        folds = [
+            (cell, cell.actor.folds[kind])
+            for cell in self.cells.values()
+            if cell.live and not cell.entity and kind in cell.actor.folds
+        ]
+        reactions = [
+            cell for cell in self.cells.values() if cell.live and not cell.entity and kind in cell.actor.reactions()
+        ]
         route = self._routes[kind] = (folds, reactions)
         return route
 
@@ -383,7 +391,9 @@ class Dispatcher:
 
     def last_dispatches(self) -> str:
         """Return the ring buffer as text, oldest first: what was dispatched to whom, and its cause."""
-        return "\n".join(f"  {cell.name} <- {type(message).__name__} (cause {cause})" for cell, message, cause in self.ring)
+        return "\n".join(
+            f"  {cell.name} <- {type(message).__name__} (cause {cause})" for cell, message, cause in self.ring
+        )
 
 
 def crash_report(dispatcher: Dispatcher, cell: Cell, message: Any, error: BaseException) -> str:

@@ -126,9 +126,13 @@ class BacktestExecutor(OrderExecutor):
         status: OrderStatus = self._ask("desk", lambda to: ReplaceOrder(order_id, new_quantity, new_price, to))
         return status
 
-    async def set_targets(self, targets: Mapping[str, Decimal | int | str], *, close_others: bool = False) -> list[OrderStatus]:
+    async def set_targets(
+        self, targets: Mapping[str, Decimal | int | str], *, close_others: bool = False
+    ) -> list[OrderStatus]:
         quantities = {symbol: exact(quantity, symbol) for symbol, quantity in targets.items()}
-        statuses: list[OrderStatus] = self._ask("rebalancer", lambda to: SetTargets(quantities, close_others, reply_to=to))
+        statuses: list[OrderStatus] = self._ask(
+            "rebalancer", lambda to: SetTargets(quantities, close_others, reply_to=to)
+        )
         return statuses
 
     async def flatten(self) -> list[OrderStatus]:
@@ -167,7 +171,9 @@ def feed_of(settings: Settings) -> Feed:
     """Load the market data that the settings name. Raises ConfigError or DataError."""
     data = settings.data
     if data.path is None:
-        raise ConfigError("data.path: None, but a backtest needs prices: give a CSV or Parquet file, or a folder of them")
+        raise ConfigError(
+            "data.path: None, but a backtest needs prices: give a CSV or Parquet file, or a folder of them"
+        )
     return load_bars(
         settings.resolve(data.path),
         symbols=data.symbols,

@@ -15,7 +15,8 @@ import msgspec
 
 from ..actors.actor import Actor, ActorDown, Record, handler
 from ..actors.errors import ActorError
-from ..actors.messages import ActorQuarantined, ActorRestarted, Escalated, MessagePoisoned, Unknown
+from ..actors.events import ActorQuarantined, ActorRestarted, Escalated, MessagePoisoned
+from ..actors.messages import Unknown
 from .dispatcher import Cell, Dispatcher, crash_report
 from .supervision import ChildSpec, Restart, Supervisor, SupervisorSpec, Verdict, backoff_ns
 
@@ -70,7 +71,13 @@ class Lifecycle:
         self._kernel.handlers = _Kernel.handlers
         d = dispatcher
         d.crashed, d.history_poisoned, d.undeliverable = self.crashed, self.history_poisoned, self.undeliverable
-        d.spawned, d.stop_asked, d.readied, d.finished, d.watched = self._spawned, self._stop, self._ready, self._finished, self._watched
+        d.spawned, d.stop_asked, d.readied, d.finished, d.watched = (
+            self._spawned,
+            self._stop,
+            self._ready,
+            self._finished,
+            self._watched,
+        )
         self._register(root)
 
     # --- Start -----------------------------------------------------------------------------------------------------
@@ -80,21 +87,21 @@ class Lifecycle:
         supervisor = self._supervisors[spec.id] = Supervisor(spec)
         names: list[str] = []
         for child in spec.children:
-            supervisor.children[child.id] = None
             if isinstance(child, SupervisorSpec):
+                supervisor.children[child.id] = None
                 names += self._register(child)
             else:
-                self._starting.append(self._add(child, supervisor))
+                self._starting.append(self._add(Cell(child.id), child, supervisor))
                 names.append(child.id)
         self._subtrees[spec.id] = names
         return names
 
-    def _add(self, spec: ChildSpec, supervisor: Supervisor, cell: Cell | None = None) -> Cell:
-        if spec.id in self.dispatcher.cells:
-            raise ActorError(f"there is already an actor {spec.id!r}; ids are unique in a tree")
-        cell = cell or Cell(spec.id)
+    def _add(self, cell: Cell, spec: ChildSpec, supervisor: Supervisor) -> Cell:
+        if cell.name in self.dispatcher.cells:
+            raise ActorError(f"there is already an actor {cell.name!r}; names are unique in a tree")
         cell.runtime = Child(spec, supervisor)
-        self.dispatcher.cells[spec.id] = cell
+        supervisor.children[cell.name] = None
+        self.dispatcher.cells[cell.name] = cell
         return cell
 
     def start(self) -> None:
@@ -124,8 +131,7 @@ class Lifecycle:
         supervisor = self._supervisors[supervisor_id]
         if supervisor.spec.template is None:
             raise ActorError(f"supervisor {supervisor_id} is not dynamic; it cannot spawn {cell.name}")
-        self._add(supervisor.spec.template(cell.name), supervisor, cell)
-        supervisor.children[cell.name] = None
+        self._add(cell, supervisor.spec.template, supervisor)
         cell.history = list(history)
         cell.runtime.status, cell.runtime.ready = "running", True
         self._incarnate(cell)
@@ -156,10 +162,12 @@ class Lifecycle:
         received = type(message).__name__
         poison = attempt > 1
         if poison:
-            subject = getattr(message, "client_order_id", "") or getattr(getattr(message, "order", None), "client_order_id", "")
+            subject = getattr(message, "client_order_id", "") or getattr(
+                getattr(message, "order", None), "client_order_id", ""
+            )
             dispatcher.state(MessagePoisoned(cell.name, received, repr(error), subject))
             self._answer_unknown(message)
-        verdict = child.supervisor.judge(child.spec, dispatcher.now_ns)
+        verdict = child.supervisor.judge(cell.name, child.spec, dispatcher.now_ns)
         if verdict is Verdict.RESTART:
             self._tell_watchers(cell, repr(error), final=False)
             if child.spec.backoff is not None:
@@ -264,7 +272,9 @@ class Lifecycle:
         child = cell.runtime
         if child is not None and child.status == "down":
             if len(child.mailbox) >= MAILBOX_BOUND:
-                self._escalate(child.supervisor, ActorError(f"{cell.name} is down and {MAILBOX_BOUND} messages wait for it"))
+                self._escalate(
+                    child.supervisor, ActorError(f"{cell.name} is down and {MAILBOX_BOUND} messages wait for it")
+                )
                 return
             child.mailbox.append(message)
             return
@@ -291,7 +301,9 @@ class Lifecycle:
 
     def stop(self) -> None:
         """Stop the whole tree in reverse order of start: ask, wait until the deadline, then drop."""
-        self._stopping = deque(reversed([cell for cell in self.dispatcher.cells.values() if cell.runtime.status != "stopped"]))
+        self._stopping = deque(
+            reversed([cell for cell in self.dispatcher.cells.values() if cell.runtime.status != "stopped"])
+        )
         self._stop_next()
 
     @property
@@ -319,7 +331,9 @@ class Lifecycle:
                 if child.spec.shutdown_ns:
                     child.status = "stopping"
                     deadline = ShutdownDeadline(cell.name)
-                    self.dispatcher.turn(self._kernel, lambda: self.dispatcher.set_timer(cell.name, child.spec.shutdown_ns, deadline))
+                    self.dispatcher.turn(
+                        self._kernel, lambda: self.dispatcher.set_timer(cell.name, child.spec.shutdown_ns, deadline)
+                    )
                     return False
         self._gone(cell, "stopped")
         return True

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ..actors.actor import Record
+from ..actors.events import OrderFilled
 from ..actors.machines.order import OrderMachine
-from ..actors.messages import OrderFilled
 from ..actors.model import AccountInfo, OrderStatus, as_datetime
 from ..adapters.record_codec import decode_record
 

@@ -62,14 +62,14 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SupervisorSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A supervisor: children start in order and stop in reverse. A dynamic one makes its children with `template(name)`."""
+    """A supervisor: children start in order and stop in reverse. A dynamic one makes all its children from `template`."""
 
     id: str
     strategy: RestartStrategy = RestartStrategy.ONE_FOR_ONE
     children: tuple[ChildSpec | SupervisorSpec, ...] = ()
     intensity: Intensity = Intensity()
     per_child: bool = False
-    template: Callable[[str], ChildSpec] | None = None
+    template: ChildSpec | None = None
 
 
 class Verdict(StrEnum):
@@ -91,11 +91,11 @@ class Supervisor:
         self.children: dict[str, None] = {}
         self._crashes: dict[str, deque[int]] = {}
 
-    def judge(self, child: ChildSpec, now_ns: int) -> Verdict:
-        """Count a crash of `child` and return what to do."""
+    def judge(self, name: str, child: ChildSpec, now_ns: int) -> Verdict:
+        """Count a crash of the child `name` and return what to do."""
         if child.restart is Restart.TEMPORARY:
             return Verdict.STOP
-        crashes = self._crashes.setdefault(child.id if self.spec.per_child else "", deque())
+        crashes = self._crashes.setdefault(name if self.spec.per_child else "", deque())
         crashes.append(now_ns)
         while crashes[0] < now_ns - self.spec.intensity.within_ns:
             crashes.popleft()

@@ -52,7 +52,10 @@ def build(plan: Plan) -> SupervisorSpec:
             ChildSpec(id="market", factory=lambda: Market(hosts)),
             ChildSpec(id="risk_gate", factory=lambda: RiskGate(plan.limits, plan.instruments, market, account)),
             ChildSpec(id="desk", factory=lambda: Desk(market, account)),
-            ChildSpec(id="rebalancer", factory=lambda: Rebalancer(market, account, plan.id_prefix + "t", plan.targets_time_in_force)),
+            ChildSpec(
+                id="rebalancer",
+                factory=lambda: Rebalancer(market, account, plan.id_prefix + "t", plan.targets_time_in_force),
+            ),
             ChildSpec(id="tally", factory=Tally),
             SupervisorSpec(
                 id="brokers",
@@ -61,22 +64,29 @@ def build(plan: Plan) -> SupervisorSpec:
                         id=f"brokers/{account}",
                         strategy=RestartStrategy.REST_FOR_ONE,
                         children=(
-                            ChildSpec(id=f"connection/{account}", factory=lambda: BrokerConnection(account), shutdown_ns=SHUTDOWN_NS),
+                            ChildSpec(
+                                id=f"connection/{account}",
+                                factory=lambda: BrokerConnection(account),
+                                shutdown_ns=SHUTDOWN_NS,
+                            ),
                         ),
                     ),
                 ),
             ),
-            SupervisorSpec(id="orders", per_child=True, intensity=Intensity(5), template=_order),
+            SupervisorSpec(
+                id="orders",
+                per_child=True,
+                intensity=Intensity(5),
+                template=ChildSpec(id="order", factory=Order, restart=Restart.TRANSIENT),
+            ),
             SupervisorSpec(
                 id="hosted",
-                children=tuple(_host(plan, index, name, strategy) for index, (name, strategy) in enumerate(plan.strategies, 1)),
+                children=tuple(
+                    _host(plan, index, name, strategy) for index, (name, strategy) in enumerate(plan.strategies, 1)
+                ),
             ),
         ),
     )
-
-
-def _order(name: str) -> ChildSpec:
-    return ChildSpec(id=name, factory=Order, restart=Restart.TRANSIENT)
 
 
 def _host(plan: Plan, index: int, name: str, strategy: Strategy) -> ChildSpec:

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import msgspec
 
-from ..messages import TradingStateChanged
+from ..events import TradingStateChanged
 from ..model import TradingState
 
 

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 import msgspec
 
-from ..messages import (
+from ..events import (
     OrderApproved,
     OrderCancelled,
     OrderDenied,

@@ -19,7 +19,7 @@ import msgspec
 
 from ..actor import Record
 from ..errors import ActorError
-from ..messages import (
+from ..events import (
     Arrival,
     CancelReason,
     Cumulative,
@@ -127,7 +127,9 @@ class OrderMachine(msgspec.Struct):
         event = record.event
         if type(event) is not OrderSubmitted:
             raise ActorError(f"an order's history begins with OrderSubmitted, not {type(event).__name__}")
-        return cls(event.order, event.order, event.arrival, record.at_ns, updated_ns=record.at_ns, last_record=record.number)
+        return cls(
+            event.order, event.order, event.arrival, record.at_ns, updated_ns=record.at_ns, last_record=record.number
+        )
 
     def apply(self, record: Record) -> None:
         """Fold one record of this order."""
@@ -150,7 +152,11 @@ class OrderMachine(msgspec.Struct):
     @property
     def is_closed(self) -> bool:
         """Whether nothing more is expected of it."""
-        return RANK[self.proof] >= RANK[Proof.REJECTED] or self.proof is Proof.DENIED or self.filled_quantity >= self.order.quantity
+        return (
+            RANK[self.proof] >= RANK[Proof.REJECTED]
+            or self.proof is Proof.DENIED
+            or self.filled_quantity >= self.order.quantity
+        )
 
     def status(self, *, quarantined: bool = False) -> OrderStatus:
         """Return what the outside is shown."""
@@ -186,7 +192,9 @@ class OrderMachine(msgspec.Struct):
             if fills == self.fills and covers == self.covers and cumulative == self.cumulative:
                 return None
             after = self._totals(fills, covers, cumulative)
-            change = Totals(after.quantity - before.quantity, after.notional - before.notional, after.commission - before.commission)
+            change = Totals(
+                after.quantity - before.quantity, after.notional - before.notional, after.commission - before.commission
+            )
             fill = fill or self._inferred(change, cumulative)
         extent = _extent(before.quantity + change.quantity, self.order.quantity)
         order = self.order
@@ -211,11 +219,16 @@ class OrderMachine(msgspec.Struct):
             and not fill.inferred
             and fill.fill_key not in self.fills
             and self.cumulative is None
-            and (cumulative is None or (cumulative.notional is None and cumulative.quantity == self.filled_quantity + fill.quantity))
+            and (
+                cumulative is None
+                or (cumulative.notional is None and cumulative.quantity == self.filled_quantity + fill.quantity)
+            )
             and not self.covers
         )
 
-    def _merged(self, fill: Fill | None, cumulative: Cumulative | None) -> tuple[dict[str, Fill], dict[str, Fill], Cumulative | None]:
+    def _merged(
+        self, fill: Fill | None, cumulative: Cumulative | None
+    ) -> tuple[dict[str, Fill], dict[str, Fill], Cumulative | None]:
         fills, covers = self.fills, self.covers
         if fill is not None and not fill.inferred:
             known = fills.get(fill.fill_key)
@@ -225,7 +238,9 @@ class OrderMachine(msgspec.Struct):
                 # What a revised fill covers of the cumulative quantity is the most that any of its revisions said.
                 largest = max((f for f in (covers.get(fill.fill_key), known, fill) if f is not None), key=_cover_order)
                 covers = {**covers, fill.fill_key: largest}
-        stated = max([fact for fact in (self.cumulative, cumulative) if fact is not None], key=_cumulative_order, default=None)
+        stated = max(
+            [fact for fact in (self.cumulative, cumulative) if fact is not None], key=_cumulative_order, default=None
+        )
         if stated is not None and stated.quantity <= _covered(fills, covers):
             stated = None  # it says nothing that the fills do not
         return fills, covers, stated
@@ -245,7 +260,9 @@ class OrderMachine(msgspec.Struct):
             gap = cumulative.quantity - covered
             stated = ZERO if cumulative.notional is None else cumulative.notional - covered_notional
             if stated <= 0:
-                stated = gap * (covered_notional / covered if covered else self.order.limit_price or self.arrival.last or ZERO)
+                stated = gap * (
+                    covered_notional / covered if covered else self.order.limit_price or self.arrival.last or ZERO
+                )
             quantity, notional = quantity + gap, notional + stated
             commission += max((cumulative.commission or ZERO) - covered_commission, ZERO)
         return Totals(quantity, notional, commission)
@@ -280,7 +297,11 @@ def _cover_order(fill: Fill) -> tuple[Decimal, Decimal, Decimal]:
 
 
 def _cumulative_order(fact: Cumulative) -> tuple[Decimal, Decimal, Decimal]:
-    return (fact.quantity, -1 if fact.notional is None else fact.notional, -1 if fact.commission is None else fact.commission)  # type: ignore[return-value]
+    return (
+        fact.quantity,
+        -1 if fact.notional is None else fact.notional,
+        -1 if fact.commission is None else fact.commission,
+    )  # type: ignore[return-value]
 
 
 # --- How each record changes the machine -------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 import msgspec
 
-from ..messages import OrderFilled, SessionOpened
+from ..events import OrderFilled, SessionOpened
 from ..model import ZERO, Position, Side
 
 COST_UNIT = Decimal("1E-8")

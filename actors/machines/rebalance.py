@@ -100,14 +100,18 @@ def generate_orders(
     held = {symbol: _quantity(value, symbol) for symbol, value in current_positions.items()}
     coming: dict[str, Decimal] = {}
     for entry in open_orders or ():
-        order, rest = (entry.order, entry.remaining_quantity) if isinstance(entry, OrderStatus) else (entry, entry.quantity)
+        order, rest = (
+            (entry.order, entry.remaining_quantity) if isinstance(entry, OrderStatus) else (entry, entry.quantity)
+        )
         coming[order.symbol] = coming.get(order.symbol, ZERO) + (rest if order.side is Side.BUY else -rest)
     reducers, increasers = [], []
     for symbol, wanted in target_positions.items():
         position = held.get(symbol, ZERO)
         delta = _quantity(wanted, symbol) - position - coming.get(symbol, ZERO)
         if delta:
-            (reducers if position * delta < 0 else increasers).append(make_order(symbol, delta, time_in_force=time_in_force))
+            (reducers if position * delta < 0 else increasers).append(
+                make_order(symbol, delta, time_in_force=time_in_force)
+            )
     return reducers + increasers
 
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from ..messages import Denial
+from ..events import Denial
 from ..model import ZERO, Instrument, Order, OrderType, Purpose, Side, TradingState
 from .exposure import AccountRisk, SymbolRisk
 
@@ -78,8 +78,14 @@ class Case:
 def trading_state(case: Case) -> Denial | None:
     if case.state is TradingState.ACTIVE or (case.state is TradingState.REDUCING and case.reduces()):
         return None
-    allowed = "cancels, protection and liquidation" if case.state is TradingState.HALTED else "orders that reduce a position"
-    return Denial(f"TRADING_{case.state.value}", f"trading is {case.state}: only {allowed} pass", {"trading_state": case.state.value})
+    allowed = (
+        "cancels, protection and liquidation" if case.state is TradingState.HALTED else "orders that reduce a position"
+    )
+    return Denial(
+        f"TRADING_{case.state.value}",
+        f"trading is {case.state}: only {allowed} pass",
+        {"trading_state": case.state.value},
+    )
 
 
 def broker_session(case: Case) -> Denial | None:
@@ -100,7 +106,11 @@ def quantity(case: Case) -> Denial | None:
     if not amount.is_finite() or amount <= 0:
         return Denial("BAD_QUANTITY", f"quantity {amount} is not a positive number", {"quantity": str(amount)})
     if amount % lot:
-        return Denial("LOT_SIZE", f"quantity {amount} is not a multiple of the lot {lot}", {"quantity": str(amount), "lot": str(lot)})
+        return Denial(
+            "LOT_SIZE",
+            f"quantity {amount} is not a multiple of the lot {lot}",
+            {"quantity": str(amount), "lot": str(lot)},
+        )
     return None
 
 
@@ -111,10 +121,16 @@ def price(case: Case) -> Denial | None:
             return None
         return Denial("BAD_PRICE", f"a market order has no limit price, {limit} was given", {"limit_price": str(limit)})
     if limit is None or not limit.is_finite() or limit <= 0:
-        return Denial("BAD_PRICE", f"a limit order needs a positive limit price, not {limit}", {"limit_price": str(limit)})
+        return Denial(
+            "BAD_PRICE", f"a limit order needs a positive limit price, not {limit}", {"limit_price": str(limit)}
+        )
     tick = case.instrument.tick if case.instrument is not None else Decimal("0.01")
     if limit % tick:
-        return Denial("PRICE_TICK", f"limit price {limit} is not a multiple of the tick {tick}", {"limit_price": str(limit), "tick": str(tick)})
+        return Denial(
+            "PRICE_TICK",
+            f"limit price {limit} is not a multiple of the tick {tick}",
+            {"limit_price": str(limit), "tick": str(tick)},
+        )
     return None
 
 
@@ -130,7 +146,9 @@ def capability(case: Case) -> Denial | None:
 def market_data(case: Case) -> Denial | None:
     if case.last is not None and case.last.is_finite() and case.last > 0:
         return None
-    return Denial("NO_MARKET_DATA", f"{case.order.symbol} has no usable last price ({case.last})", {"last": str(case.last)})
+    return Denial(
+        "NO_MARKET_DATA", f"{case.order.symbol} has no usable last price ({case.last})", {"last": str(case.last)}
+    )
 
 
 def price_collar(case: Case) -> Denial | None:
@@ -141,7 +159,9 @@ def price_collar(case: Case) -> Denial | None:
     if limit <= bound if case.order.side is Side.BUY else limit >= bound:
         return None
     numbers = {"limit_price": str(limit), "last": str(last), "collar": str(collar), "bound": str(bound)}
-    return Denial("PRICE_COLLAR", f"{case.order.side} at {limit} is beyond {bound}, {collar} from the last price {last}", numbers)
+    return Denial(
+        "PRICE_COLLAR", f"{case.order.side} at {limit} is beyond {bound}, {collar} from the last price {last}", numbers
+    )
 
 
 def order_quantity(case: Case) -> Denial | None:
@@ -156,7 +176,12 @@ def order_notional(case: Case) -> Denial | None:
     most = case.limits.max_order_notional
     if most is None or (notional := case.order.quantity * case.price) <= most:
         return None
-    numbers = {"quantity": str(case.order.quantity), "price": str(case.price), "notional": str(notional), "limit": str(most)}
+    numbers = {
+        "quantity": str(case.order.quantity),
+        "price": str(case.price),
+        "notional": str(notional),
+        "limit": str(most),
+    }
     return Denial("MAX_ORDER_NOTIONAL", f"notional {notional} is above the limit of {most} an order", numbers)
 
 
@@ -172,7 +197,11 @@ def gross_exposure(case: Case) -> Denial | None:
     most = case.limits.max_gross_exposure
     if most is None or case.reduces() or (gross := _gross_after(case)) <= most:
         return None
-    return Denial("MAX_GROSS_EXPOSURE", f"gross exposure could reach {gross}, the limit is {most}", {"worst_case": str(gross), "limit": str(most)})
+    return Denial(
+        "MAX_GROSS_EXPOSURE",
+        f"gross exposure could reach {gross}, the limit is {most}",
+        {"worst_case": str(gross), "limit": str(most)},
+    )
 
 
 def short_sale(case: Case) -> Denial | None:
@@ -213,7 +242,9 @@ def exit_flips(case: Case) -> Denial | None:
     if case.reduces():
         return None
     numbers = {"position": str(case.symbol.position), "worst_case": str(case.worst_after())}
-    return Denial("EXIT_FLIPS", f"an exit may not go beyond flat: {case.order.symbol} could reach {case.worst_after()}", numbers)
+    return Denial(
+        "EXIT_FLIPS", f"an exit may not go beyond flat: {case.order.symbol} could reach {case.worst_after()}", numbers
+    )
 
 
 def intent_key(order: Order) -> str:
@@ -229,7 +260,9 @@ def _gross_after(case: Case) -> Decimal:
             gross += risk.worst() * (case.last_price(symbol) or ZERO)
     mine = case.symbol
     buy, sell = (case.delta, ZERO) if order.side is Side.BUY else (ZERO, case.delta)
-    return gross + max(abs(mine.position + mine.open_buy + buy), abs(mine.position - mine.open_sell - sell)) * (case.last or ZERO)
+    return gross + max(abs(mine.position + mine.open_buy + buy), abs(mine.position - mine.open_sell - sell)) * (
+        case.last or ZERO
+    )
 
 
 Check = Callable[[Case], Denial | None]
