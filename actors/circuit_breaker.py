@@ -53,7 +53,9 @@ class CircuitBreaker(Actor[BreakerMessage]):
         self._change(TradingState.HALTED, HaltReason.ESCALATION, f"{message.supervisor} gave up: {message.error}")
 
     def _by_hand(self, state: TradingState, reason: str, reply_to: ReplyTo | None) -> None:
-        if self.state.trading_state is not state or self.state.reason is not HaltReason.MANUAL:
+        # A halt by hand also takes over one that would have ended by itself; resuming what is active would only void approvals.
+        by_itself = state is TradingState.HALTED and self.state.reason is not HaltReason.MANUAL
+        if self.state.trading_state is not state or by_itself:
             self._change(state, HaltReason.MANUAL, reason)
         self.ctx.reply(reply_to, self.state.trading_state)
 

@@ -114,13 +114,17 @@ class Desk(Actor[DeskMessage]):
             order = self._find(order_id)
             if order is None:
                 self._look_up(order_id, CancelOrders((order_id,), slot))
-            elif order_id in self.state.quarantined:
-                # Its actor takes no commands, but what is open at the broker can always be cancelled.
-                machine: OrderMachine = self.ctx.view(order.name)
-                self.ctx.tell(self.ctx.refer("connection/" + machine.order.account), CancelLeg(machine.wire_id))
-                self.ctx.reply(slot, True)
             else:
-                self.ctx.tell(order, CancelOrder(slot))
+                self._cancel_one(order_id, order, slot)
+
+    def _cancel_one(self, order_id: str, order: ActorRef[object], slot: ReplyTo | None) -> None:
+        if order_id in self.state.quarantined:
+            # Its actor takes no commands, but what is open at the broker can always be cancelled.
+            machine: OrderMachine = self.ctx.view(order.name)
+            self.ctx.tell(self.ctx.refer("connection/" + machine.order.account), CancelLeg(machine.wire_id))
+            self.ctx.reply(slot, True)
+        else:
+            self.ctx.tell(order, CancelOrder(slot))
 
     @handler
     def replace(self, message: ReplaceOrder) -> None:
@@ -159,12 +163,17 @@ class Desk(Actor[DeskMessage]):
     def history_found(self, message: HistoryFound) -> None:
         order_id, then, history = message.client_order_id, message.then, message.history
         known = self._machine(order_id) or (OrderMachine.fold(history) if history else None)
+        order = self._find(order_id)  # it may have come while the store was read: submitted in the turn that cancels it
         match then:
-            case SubmitOrders(orders=(order,), reply_to=slot):
+            case CancelOrders(reply_to=slot) if order is not None:
+                self._cancel_one(order_id, order, slot)
+            case ReplaceOrder() if order is not None:
+                self.ctx.tell(self.ctx.refer("desk"), then)
+            case SubmitOrders(orders=(terms,), reply_to=slot):
                 if known is None:
-                    self._take(order, slot)
+                    self._take(terms, slot)
                 else:
-                    self._answer_again(known, order, slot)
+                    self._answer_again(known, terms, slot)
             case CancelOrders(reply_to=slot):
                 self.ctx.reply(slot, False)
             case ReplaceOrder(reply_to=slot):
@@ -173,7 +182,7 @@ class Desk(Actor[DeskMessage]):
             case GetOrderStatus(reply_to=slot):
                 self.ctx.reply(slot, None if known is None else known.status())
             case LateReport(report=report):
-                if self._find(order_id) is None and history:
+                if order is None and history:
                     self.ctx.spawn("orders", "order/" + order_id, history)
                     self.ctx.tell(self.ctx.refer("desk"), then)
                 elif history:

@@ -26,7 +26,7 @@ from .events import (
     OrderReplaceRequested,
     OrderSubmitted,
 )
-from .machines.order import OrderMachine, OrderRecord, Pending
+from .machines.order import CLOSING, OrderMachine, OrderRecord, Pending
 from .machines.order_table import RANK, Proof
 from .messages import (
     BeginOrder,
@@ -192,7 +192,7 @@ class Order(Actor[OrderMessage]):
     @handler
     def cancelled(self, message: Cancelled) -> None:
         if RANK[self.machine.proof] < RANK[Proof.CANCELLED]:
-            reason = CancelReason.BROKER if self.machine.cancel is Pending.NO else CancelReason.REQUESTED
+            reason = CancelReason.REQUESTED if self.machine.cancel_wanted else CancelReason.BROKER
             self._close(OrderCancelled(self.machine.order.client_order_id, reason, message.text))
 
     @handler
@@ -202,16 +202,20 @@ class Order(Actor[OrderMessage]):
 
     @handler
     def cancel_refused(self, message: CancelRefused) -> None:
-        if self.machine.cancel is not Pending.NO:
+        if self.machine.cancel is not Pending.NO and message.wire_id == self.machine.wire_id:
             self.ctx.record(OrderCancelRefused(self.machine.order.client_order_id, message.code, message.text))
 
     @handler
     def replaced(self, message: Replaced) -> None:
-        if message.wire_id == self.machine.next_wire_id:
-            order_id = self.machine.order.client_order_id
+        machine = self.machine
+        if message.wire_id == machine.next_wire_id:
+            order_id, was_closed = machine.order.client_order_id, machine.is_closed
             self.ctx.record(
                 OrderReplaced(order_id, message.wire_id, message.broker_order_id, message.quantity, message.limit_price)
             )
+            if machine.cancel is not Pending.NO and not machine.is_closed:
+                self.ctx.tell(self._connection(), CancelLeg(message.wire_id))  # the cancel was about the leg before
+            self._tell_parent(was_closed=was_closed)
 
     @handler
     def replace_refused(self, message: ReplaceRefused) -> None:
@@ -220,7 +224,8 @@ class Order(Actor[OrderMessage]):
 
     @handler
     def outcome_unknown(self, message: OutcomeUnknown) -> None:
-        self.ctx.record(OrderInDoubt(self.machine.order.client_order_id, message.kind, message.reason))
+        if self.machine.question(message.kind) is Pending.ASKED:
+            self.ctx.record(OrderInDoubt(self.machine.order.client_order_id, message.kind, message.reason))
         self.ctx.tell(self._connection(), QueryLeg(message.wire_id))
 
     @handler
@@ -249,8 +254,8 @@ class Order(Actor[OrderMessage]):
             if event is not None:
                 self.ctx.record(event)
         reason = _PROVED_REASON.get(message.state)
-        if reason is not None and RANK[machine.proof] < RANK[Proof.EXPIRED]:
-            asked = machine.cancel is not Pending.NO and reason is CancelReason.BROKER
+        if reason is not None and RANK[machine.proof] < RANK[CLOSING[reason]]:
+            asked = machine.cancel_wanted and reason is CancelReason.BROKER
             self.ctx.record(OrderCancelled(order_id, CancelReason.REQUESTED if asked else reason))
         elif message.state is BrokerOrderState.REJECTED and RANK[machine.proof] < RANK[Proof.REJECTED]:
             self.ctx.record(OrderRejected(order_id, "REJECTED", "found rejected at the broker"))
@@ -261,7 +266,7 @@ class Order(Actor[OrderMessage]):
     @handler
     def absent(self, message: OrderAbsent) -> None:
         """One negative look-up proves nothing: the order stays as it is, in doubt if it was sent."""
-        if self.machine.proof is Proof.INTENDED and self.machine.new is not Pending.IN_DOUBT:
+        if self.machine.new is Pending.ASKED:
             self.ctx.record(
                 OrderInDoubt(self.machine.order.client_order_id, CommandKind.NEW, "the broker does not know it")
             )

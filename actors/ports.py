@@ -225,8 +225,10 @@ class JournalStore(Protocol):
     """Durable, ordered, append-only storage of encoded records.
 
     `append` takes the records `first..first+len(ends)-1` as one transaction: record i is `data[ends[i-1]:ends[i]]`. When they are durable
-    it calls `committed(last)`, at once or later; it never drops a batch silently.
+    it calls `committed(last)`, at once or later; it never drops a batch silently. A `volatile` store ends with the process.
     """
+
+    volatile: bool
 
     def append(
         self, first: int, data: bytes | bytearray, ends: list[int], committed: Callable[[int], None]

@@ -13,6 +13,7 @@ import msgspec
 
 from .actor import Actor, Record, fold, handler
 from .events import (
+    Denial,
     Escalated,
     OrderApproved,
     OrderCancelled,
@@ -42,6 +43,7 @@ from .model import ZERO, AccountInfo, Order, TradingState
 from .ports import Instruments, MarketData
 
 VALIDITY_NS = 10_000_000_000
+ONE_AT_A_TIME = Denial("REPLACE_PENDING", "another replacement of the order was approved and has no answer yet", {})
 
 
 class GateState(msgspec.Struct):
@@ -99,12 +101,11 @@ class RiskGate(Actor[GateMessage]):
         old = message.order
         new = msgspec.structs.replace(old, quantity=message.quantity, limit_price=message.limit_price)
         held = self.state.exposure.open.get(old.client_order_id)
-        remaining = ZERO if held is None else held.remaining
-        more = (
-            max(message.quantity - message.filled_quantity - remaining, ZERO) if message.quantity.is_finite() else ZERO
-        )
-        case = self._case(new, more)
-        denial = review(case)
+        finite = message.quantity.is_finite()
+        remaining = max(message.quantity - message.filled_quantity, ZERO) if finite else ZERO
+        open_quantity, cost = (ZERO, ZERO) if held is None else held.held()
+        case = self._case(new, max(remaining - open_quantity, ZERO), remaining=remaining, held=cost)
+        denial = ONE_AT_A_TIME if held is not None and held.offered is not None else review(case)
         sender = self.ctx.refer("order/" + old.client_order_id)
         if denial is not None:
             self.ctx.tell(sender, ReplaceDenied(denial, message.reply_to))
@@ -114,7 +115,7 @@ class RiskGate(Actor[GateMessage]):
         )
         self.ctx.tell(sender, ReplacePassed(self._approve(new), message.reply_to))
 
-    def _case(self, order: Order, delta: Decimal) -> Case:
+    def _case(self, order: Order, delta: Decimal, **replaced: Decimal) -> Case:
         last_price: Callable[[str], Decimal | None] = self._market.last_price
         return Case(
             order,
@@ -126,6 +127,7 @@ class RiskGate(Actor[GateMessage]):
             self.state.trading_state,
             self._limits,
             self.ctx.now_ns,
+            **replaced,
         )
 
     def _approve(self, order: Order) -> ApprovedOrder:

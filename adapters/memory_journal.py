@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from ..actors.actor import ActorRef, Record
 from ..actors.errors import JournalError
-from ..actors.events import OrderFilled
+from ..actors.events import OrderEvent, OrderFilled
 from ..actors.messages import FilledFound, HistoryFound
 from ..actors.ports import ReadFilled, ReadHistory
 from .record_codec import decode_record
@@ -37,6 +37,8 @@ class _Chunk:
 
 class MemoryJournal:
     """Implements `JournalStore`. Orders are indexed when somebody first asks for one."""
+
+    volatile = True
 
     def __init__(self, keep: Literal["all", "open"] = "all") -> None:
         self.count = 0
@@ -67,9 +69,8 @@ class MemoryJournal:
     def history(self, client_order_id: str) -> list[bytes]:
         for data in self.read(self._indexed):
             record = decode_record(data)
-            order_id = getattr(record.event, "client_order_id", None)
-            if order_id:
-                self._index.setdefault(order_id, array("Q")).append(record.number)
+            if isinstance(record.event, OrderEvent):  # others name orders too, such as the plan that makes one
+                self._index.setdefault(record.event.client_order_id, array("Q")).append(record.number)
             self._indexed = record.number
         return [self._one(number) for number in self._index.get(client_order_id, ())]
 
@@ -85,14 +86,20 @@ class StoreReader:
     """The endpoint `store`: answers the journal actor's questions from the store."""
 
     def __init__(
-        self, store: MemoryJournal, post: Callable[[ActorRef[Any], Any, int], None], journal: ActorRef[Any]
+        self,
+        store: MemoryJournal,
+        write: Callable[[], None],
+        post: Callable[[ActorRef[Any], Any, int], None],
+        journal: ActorRef[Any],
     ) -> None:
         self._store = store
+        self._write = write
         self._post = post
         self._journal = journal
 
     def accept(self, command: ReadHistory | ReadFilled, cause: int) -> None:
-        """Read and post what was found."""
+        """Read and post what was found, the records that were not written yet included."""
+        self._write()
         if isinstance(command, ReadHistory):
             self._post(
                 self._journal,
@@ -102,9 +109,9 @@ class StoreReader:
         else:
             touched: dict[str, None] = {}
             for data in self._store.read(command.after):
-                order_id = getattr(decode_record(data).event, "client_order_id", None)
-                if order_id:
-                    touched[order_id] = None
+                event = decode_record(data).event
+                if isinstance(event, OrderEvent):
+                    touched[event.client_order_id] = None
             histories = [self._history(order_id) for order_id in touched]
             filled = tuple(
                 history for history in histories if any(type(record.event) is OrderFilled for record in history)

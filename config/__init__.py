@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from .describing import describe, digest
-from .loading import load
+from .loading import examine, load
 from .problems import InvalidSettings, Problem
 from .secrets import Secret
 from .settings import Settings, nanoseconds
 
-__all__ = ["InvalidSettings", "Problem", "Secret", "Settings", "describe", "digest", "load", "nanoseconds"]
+__all__ = ["InvalidSettings", "Problem", "Secret", "Settings", "describe", "digest", "examine", "load", "nanoseconds"]

@@ -30,6 +30,19 @@ def load(source: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) 
     Raises `InvalidSettings` with every problem of the file, the overrides and their combination. An unset variable in a secret is none:
     secrets are read when they are used.
     """
+    settings, problems = examine(source, overrides)
+    if problems:
+        raise InvalidSettings(problems)
+    return settings
+
+
+def examine(
+    source: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()
+) -> tuple[Settings, tuple[Problem, ...]]:
+    """Do what `load` does, and return the problems with what could be read: a setting with a problem has its default.
+
+    For who looks further than the configuration, at the files that it names; nobody runs settings with a problem.
+    """
     loading = _Loading()
     if isinstance(source, Mapping):
         base, tree = Path.cwd(), _copied(source)
@@ -39,9 +52,7 @@ def load(source: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) 
         tree = loading.override(tree, override)
     settings = Reader(loading.note).section(Settings, tree, ())
     loading.note_contradictions(settings)
-    if loading.problems:
-        raise InvalidSettings(loading.problems)
-    return msgspec.structs.replace(settings, base=base)
+    return msgspec.structs.replace(settings, base=base), tuple(loading.problems)
 
 
 class _Loading:

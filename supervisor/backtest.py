@@ -104,7 +104,9 @@ class Backtest:
         cells = self.dispatcher.cells
         self._market = cells["market"]
         self._connection = cells[f"connection/{ACCOUNT}"]
-        self.dispatcher.ports["store"] = StoreReader(self.store, self.dispatcher.post, cells["journal"])
+        self.dispatcher.ports["store"] = StoreReader(
+            self.store, self.dispatcher.log.write, self.dispatcher.post, cells["journal"]
+        )
         self.dispatcher.ports[f"broker/{ACCOUNT}"] = SimulatedBroker(
             self.exchange, self.dispatcher.post, self._connection, lambda: self.dispatcher.now_ns, self._epoch_now
         )

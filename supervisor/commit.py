@@ -16,22 +16,27 @@ import msgspec
 from ..actors.actor import Record
 from ..actors.ports import JournalStore
 
+GROUP = 256
+"""How many records a volatile store is handed at a time."""
+
 ENCODER = msgspec.msgpack.Encoder()
 
 
 class CommitLog:
     """All records since the last snapshot, the last durable number, and the outbox.
 
-    `records[i]` has the number `base + i + 1`. `trace_hash` covers the encoded record stream, so it does not depend on the batches.
+    `records[i]` has the number `base + i + 1`. A store that is `volatile` can make nothing more durable than it is here: then every record
+    counts as durable at once, and is written in groups. `trace_hash` covers the encoded record stream, so it does not depend on the groups.
     """
 
     def __init__(self, store: JournalStore, last: int = 0) -> None:
         self.records: list[Record] = []
         self.base = last
-        self.durable = last
         self.outbox: deque[tuple[int, Callable[..., None], tuple[Any, ...]]] = deque()
         self._store = store
-        self._handed_over = 0
+        self._volatile = store.volatile
+        self._durable = last
+        self._written = 0
         self._busy = False
         self._hash = hashlib.sha256()
 
@@ -41,48 +46,68 @@ class CommitLog:
         return self.base + len(self.records)
 
     @property
-    def trace_hash(self) -> str:
-        """SHA-256 over every record handed to the store so far, encoded."""
-        return self._hash.hexdigest()
+    def durable(self) -> int:
+        """The number of the last durable record."""
+        return self.last if self._volatile else self._durable
 
     @property
     def settled(self) -> bool:
         """Whether everything is durable and nothing waits to be released."""
         return not self.outbox and self.durable == self.last
 
+    @property
+    def trace_hash(self) -> str:
+        """SHA-256 over every record, encoded; with a store that is still writing, over those handed to it."""
+        if not self._busy:
+            self.write()
+        return self._hash.hexdigest()
+
     def flush(self) -> None:
-        """Hand the records since the last batch to the writer if it is idle, and release what is durable."""
-        if self._handed_over < len(self.records) and not self._busy:
-            self._busy = True
-            first = self.base + self._handed_over + 1
-            data, ends = bytearray(), []
-            encode_into = ENCODER.encode_into
-            for record in self.records[self._handed_over :]:
-                encode_into(record, data, -1)
-                ends.append(len(data))
-            self._handed_over = len(self.records)
-            self._hash.update(data)
-            self._store.append(first, data, ends, self.committed)
-        self.release()
+        """At the end of a tick: hand the writer what it is due, and release what is durable."""
+        if self._volatile:
+            if len(self.records) - self._written >= GROUP:
+                self.write()
+        elif not self._busy and self._written < len(self.records):
+            self.write()
+        if self.outbox:
+            self.release()
+
+    def write(self) -> None:
+        """Encode the records that are not written yet and hand them to the store as one batch."""
+        records = self.records[self._written :]
+        if not records:
+            return
+        first = self.base + self._written + 1
+        data, ends = bytearray(), []
+        encode_into = ENCODER.encode_into
+        for record in records:
+            encode_into(record, data, -1)
+            ends.append(len(data))
+        self._written += len(records)
+        self._hash.update(data)
+        self._busy = True
+        self._store.append(first, data, ends, self.committed)
 
     def committed(self, number: int) -> None:
         """Take the writer's answer: everything up to `number` is durable."""
-        self.durable = number
+        self._durable = number
         self._busy = False
 
     def release(self) -> None:
         """Let out what rests on durable records only, oldest first."""
-        outbox = self.outbox
-        while outbox and outbox[0][0] <= self.durable:
+        outbox, durable = self.outbox, self.durable
+        while outbox and outbox[0][0] <= durable:
             _, deliver, arguments = outbox.popleft()
             deliver(*arguments)
 
-    def forget(self) -> int:
-        """Drop the records that are durable and snapshotted; return how many. Call it only between ticks with the writer idle."""
-        if self._busy or self._handed_over != len(self.records):
-            return 0
-        dropped = len(self.records)
-        self.base += dropped
+    def forget(self) -> bool:
+        """Drop the records if all are durable and written; return whether that was so. For whoever has snapshots of them."""
+        if self.outbox or self._busy or not self.settled:
+            return False
+        self.write()
+        if self._busy:
+            return False
+        self.base += len(self.records)
         self.records.clear()
-        self._handed_over = 0
-        return dropped
+        self._written = 0
+        return True

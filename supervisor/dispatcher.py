@@ -25,27 +25,55 @@ RING_LENGTH = 256
 ARITHMETIC = Context(prec=34, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow])
 
 
-class Cell(ActorRef[Any]):
-    """What stands behind an actor's address. Only a `live` one takes messages and folds records."""
+NOBODY: Any = ()
+NOTHING: Any = {}
+"""Shared by all cells that have none: they are replaced, never changed."""
 
-    __slots__ = ("actor", "entity", "handlers", "history", "live", "runtime", "snapshot", "timers")
+
+class Cell(ActorRef[Any]):
+    """What stands behind an actor's address, with the lifecycle's notes. Only a `live` one takes messages and folds records."""
+
+    __slots__ = (
+        "actor",
+        "attempt",
+        "entity",
+        "folds",
+        "handlers",
+        "history",
+        "live",
+        "mailbox",
+        "ready",
+        "snapshot",
+        "spec",
+        "status",
+        "supervisor",
+        "timers",
+        "watchers",
+    )
 
     def __init__(self, name: str) -> None:
-        super().__init__(name)
+        self.name = name
+        self.incarnation = 0
         self.actor: Any = None
         self.live = False
-        self.handlers: dict[type, Handler] = {}
-        self.timers: dict[str, tuple[int, Any, int]] = {}
         self.entity = False
-        self.history: list[Record] = []
+        self.handlers: dict[type, Handler] = NOTHING
+        self.folds: dict[type, Fold] = NOTHING
+        self.timers: dict[str, tuple[int, Any, int]] = NOTHING
+        self.history: list[Record] = NOBODY
         self.snapshot: bytes | None = None
-        self.runtime: Any = None
+        self.spec: Any = None
+        self.supervisor: Any = None
+        self.status = "starting"
+        self.ready = False
+        self.attempt = 0
+        self.mailbox: list[Any] = NOBODY
+        self.watchers: list[Cell] = NOBODY
 
     def silence(self) -> None:
         """Take no more messages, fold no more records, forget all timers."""
         self.live = False
-        self.handlers = {}
-        self.timers.clear()
+        self.handlers = self.folds = self.timers = NOTHING
 
 
 class Due:
@@ -59,7 +87,7 @@ class Due:
 
 
 Item = tuple[Cell, Any, int]
-Route = tuple[list[tuple[Cell, Fold]], list[Cell]]
+Route = tuple[list[tuple[Cell, Callable[[Any, Record], None]]], list[Cell]]
 
 
 class Dispatcher:
@@ -84,14 +112,15 @@ class Dispatcher:
         self._routes: dict[type, Route] = {}
         self._heap: list[tuple[int, int, Cell, str]] = []
         self._timer_number = 0
-        self._cell = Cell("outside")
+        self._runtime = Cell("runtime")
+        self._cell = self._runtime
         self._cause_in = 0
         self._cause_out = 0
         self._poisoned: list[tuple[Cell, Exception]] = []
-        self._runtime = Cell("runtime")
         self.crashed: Callable[[Cell, Any, Exception], None]
         self.history_poisoned: Callable[[Cell, Exception], None]
         self.undeliverable: Callable[[Cell, Any], None]
+        self.may_spawn: Callable[[str, str], None]
         self.spawned: Callable[[str, Cell, tuple[Record, ...]], None]
         self.stop_asked: Callable[[Cell], None]
         self.readied: Callable[[Cell], None]
@@ -105,13 +134,13 @@ class Dispatcher:
 
     def record(self, event: Event) -> Record:
         log, cell = self.log, self._cell
-        number = log.base + len(log.records) + 1
+        records = log.records
+        number = log.base + len(records) + 1
         record = Record(number, self.now_ns, self._cause_in, event)
-        log.records.append(record)
-        if cell.actor is not None:
-            fold = cell.actor.folds.get(type(event))
-            if fold is not None:
-                fold(cell.actor, event, record)
+        records.append(record)
+        fold = cell.folds.get(type(event))
+        if fold is not None:
+            fold(cell.actor, event, record)
         self._cause_out = number
         return record
 
@@ -138,6 +167,9 @@ class Dispatcher:
         self._effects.append((self._disarm, (self._cell, key)))
 
     def spawn(self, supervisor: str, name: str, history: tuple[Record, ...] = ()) -> ActorRef[Any]:
+        if name in self.cells:
+            raise ActorError(f"there is already an actor {name!r}; names are unique in a tree")
+        self.may_spawn(supervisor, name)
         cell = Cell(name)
         self._effects.append((self.spawned, (supervisor, cell, history)))
         return cell
@@ -197,31 +229,33 @@ class Dispatcher:
             self.pump(now_ns)
 
     def pump(self, now_ns: int) -> None:
-        """Like `run`, for a caller that has entered the private context (`localcontext(ARITHMETIC)`) for many of them."""
-        self.now_ns = now_ns
-        while self._inputs or (self._heap and self._heap[0][0] <= now_ns) or not self.log.settled:
-            self._tick()
-            if not self._inputs and not self.log.settled:
-                return  # the store is still writing; it is asked again in a later tick
+        """Like `run`, for a caller that has entered the private context (`localcontext(ARITHMETIC)`) for many of them.
 
-    def _tick(self) -> None:
-        queue, inputs = self._queue, self._inputs
-        self.log.release()
-        if self._heap and self._heap[0][0] <= self.now_ns:
-            self._fire()
-        queue.extend(inputs)
-        inputs.clear()
-        self.drain()
-        self.log.flush()
+        With a store that is still writing it returns, and goes on when it is called again after the store's answer.
+        """
+        self.now_ns = now_ns
+        queue, inputs, heap, log = self._queue, self._inputs, self._heap, self.log
+        if log.outbox:
+            log.release()
+        while True:
+            if heap and heap[0][0] <= now_ns:
+                self._fire()
+            if inputs:
+                queue.extend(inputs)
+                inputs.clear()
+            if queue:
+                self.drain()
+            log.flush()
+            if not inputs and not (heap and heap[0][0] <= now_ns):
+                return
 
     def drain(self) -> None:
         """Handle queued messages until none is left."""
-        queue, ring, effects = self._queue, self.ring, self._effects
-        records = self.log.records
-        remember = ring.append
+        queue, effects, records = self._queue, self._effects, self.log.records
+        remember = self.ring.append
         for item in queue:  # grows while we walk it
-            cell, message, cause = item
             remember(item)
+            cell, message, cause = item
             handler = cell.handlers.get(type(message))
             if handler is None:
                 self._special(cell, message, cause)
@@ -268,21 +302,23 @@ class Dispatcher:
             raise error
 
     def _end_turn(self, cell: Cell, recorded: int) -> None:
+        """Let the turn be seen: fold its records everywhere, tell who reacts to them, apply its effects."""
         records = self.log.records
-        for index in range(recorded, len(records)):
-            record = records[index]
-            event = record.event
-            route = self._routes.get(type(event)) or self._route(type(event))
-            for other, fold in route[0]:
-                if other is not cell:
-                    try:
-                        fold(other.actor, event, record)
-                    except Exception as error:  # noqa: BLE001 - any failure of a fold means a poisoned history
-                        self._poisoned.append((other, error))
-            if route[1]:
-                self._queue.extend([(other, event, record.number) for other in route[1]])
-        if cell.entity:
-            cell.history.extend(records[recorded:])
+        if len(records) != recorded:
+            fresh, routes = records[recorded:], self._routes
+            for record in fresh:
+                event = record.event
+                folds, reactions = routes.get(type(event)) or self._route(type(event))
+                for other, fold in folds:
+                    if other is not cell:
+                        try:
+                            fold(event, record)
+                        except Exception as error:  # noqa: BLE001 - any failure of a fold means a poisoned history
+                            self._poisoned.append((other, error))
+                for other in reactions:
+                    self._queue.append((other, event, record.number))
+            if cell.entity:
+                cell.history += fresh
         if self._effects:
             effects = self._effects.copy()  # an effect may run turns of its own, such as on_start
             self._effects.clear()
@@ -293,15 +329,9 @@ class Dispatcher:
 
     def _route(self, kind: type) -> Route:
         """Find who folds and who reacts to events of a type, in the order in which the actors were started."""
-        folds = [
-            (cell, cell.actor.folds[kind])
-            for cell in self.cells.values()
-            if cell.live and not cell.entity and kind in cell.actor.folds
-        ]
-        reactions = [
-            cell for cell in self.cells.values() if cell.live and not cell.entity and kind in cell.actor.reactions()
-        ]
-        route = self._routes[kind] = (folds, reactions)
+        cells = [cell for cell in self.cells.values() if cell.live and not cell.entity]
+        folds = [(cell, cell.folds[kind].__get__(cell.actor)) for cell in cells if kind in cell.folds]
+        route = self._routes[kind] = (folds, [cell for cell in cells if kind in cell.actor.reactions()])
         return route
 
     def forget_routes(self) -> None:
@@ -320,11 +350,14 @@ class Dispatcher:
 
     def _arm(self, cell: Cell, key: str, deadline_ns: int, message: Any, cause: int) -> None:
         self._timer_number += 1
+        if cell.timers is NOTHING:
+            cell.timers = {}
         cell.timers[key] = (self._timer_number, message, cause)
         heapq.heappush(self._heap, (deadline_ns, self._timer_number, cell, key))
 
     def _disarm(self, cell: Cell, key: str) -> None:
-        cell.timers.pop(key, None)
+        if key in cell.timers:
+            del cell.timers[key]
 
     def _fire(self) -> None:
         heap = self._heap
@@ -376,9 +409,9 @@ class Dispatcher:
             fold = folds.get(type(record.event))
             if fold is not None:
                 fold(actor, record.event, record)
-        cell.actor, cell.handlers, cell.live = actor, actor.handlers, True
+        cell.actor, cell.handlers, cell.folds, cell.live = actor, actor.handlers, folds, True
         cell.incarnation += 1
-        cell.timers.clear()
+        cell.timers = NOTHING
         if not cell.entity:
             self.forget_routes()
 

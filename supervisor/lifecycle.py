@@ -17,7 +17,7 @@ from ..actors.actor import Actor, ActorDown, Record, handler
 from ..actors.errors import ActorError
 from ..actors.events import ActorQuarantined, ActorRestarted, Escalated, MessagePoisoned
 from ..actors.messages import Unknown
-from .dispatcher import Cell, Dispatcher, crash_report
+from .dispatcher import NOBODY, Cell, Dispatcher, crash_report
 from .supervision import ChildSpec, Restart, Supervisor, SupervisorSpec, Verdict, backoff_ns
 
 MAILBOX_BOUND = 100_000
@@ -34,21 +34,6 @@ class ShutdownDeadline(msgspec.Struct, frozen=True):
     """Timer: an actor has not stopped in time."""
 
     actor: str
-
-
-class Child:
-    """What the lifecycle knows of one cell."""
-
-    __slots__ = ("attempt", "mailbox", "ready", "spec", "status", "supervisor", "watchers")
-
-    def __init__(self, spec: ChildSpec, supervisor: Supervisor) -> None:
-        self.spec = spec
-        self.supervisor = supervisor
-        self.status = "starting"
-        self.ready = False
-        self.attempt = 0
-        self.mailbox: list[Any] = []
-        self.watchers: list[Cell] = []
 
 
 class Lifecycle:
@@ -78,6 +63,7 @@ class Lifecycle:
             self._finished,
             self._watched,
         )
+        d.may_spawn = self.may_spawn
         self._register(root)
 
     # --- Start -----------------------------------------------------------------------------------------------------
@@ -91,6 +77,7 @@ class Lifecycle:
                 supervisor.children[child.id] = None
                 names += self._register(child)
             else:
+                supervisor.children[child.id] = None
                 self._starting.append(self._add(Cell(child.id), child, supervisor))
                 names.append(child.id)
         self._subtrees[spec.id] = names
@@ -99,8 +86,7 @@ class Lifecycle:
     def _add(self, cell: Cell, spec: ChildSpec, supervisor: Supervisor) -> Cell:
         if cell.name in self.dispatcher.cells:
             raise ActorError(f"there is already an actor {cell.name!r}; names are unique in a tree")
-        cell.runtime = Child(spec, supervisor)
-        supervisor.children[cell.name] = None
+        cell.spec, cell.supervisor = spec, supervisor
         self.dispatcher.cells[cell.name] = cell
         return cell
 
@@ -108,13 +94,13 @@ class Lifecycle:
         """Start the children in order, each when the one before it is ready."""
         while self._starting:
             cell = self._starting[0]
-            if cell.runtime.status == "starting":
-                cell.runtime.status = "running"
+            if cell.status == "starting":
+                cell.status = "running"
                 if not self._incarnate(cell):
                     return
                 if type(cell.actor).starts_ready:
-                    cell.runtime.ready = True
-            if not cell.runtime.ready:
+                    cell.ready = True
+            if not cell.ready:
                 return
             self._starting.popleft()
 
@@ -124,22 +110,21 @@ class Lifecycle:
         return not self._starting
 
     def _ready(self, cell: Cell) -> None:
-        cell.runtime.ready = True
+        cell.ready = True
         self.start()
 
     def _spawned(self, supervisor_id: str, cell: Cell, history: tuple[Record, ...]) -> None:
         supervisor = self._supervisors[supervisor_id]
-        if supervisor.spec.template is None:
-            raise ActorError(f"supervisor {supervisor_id} is not dynamic; it cannot spawn {cell.name}")
-        self._add(cell, supervisor.spec.template, supervisor)
+        cell.spec, cell.supervisor = supervisor.spec.template, supervisor
         cell.history = list(history)
-        cell.runtime.status, cell.runtime.ready = "running", True
+        self.dispatcher.cells[cell.name] = cell
+        cell.status, cell.ready = "running", True
         self._incarnate(cell)
 
     def _incarnate(self, cell: Cell) -> bool:
         """Build the actor from its records and run `on_start`. Return whether it lives."""
         try:
-            actor: Actor[Any] = cell.runtime.spec.factory()
+            actor: Actor[Any] = cell.spec.factory()
             cell.entity = actor.entity
             self.dispatcher.rebuild(cell, actor)
         except Exception as error:  # noqa: BLE001 - whatever a factory or a fold raises
@@ -153,11 +138,17 @@ class Lifecycle:
                 return cell.live
         return True
 
+    def may_spawn(self, supervisor_id: str, name: str) -> None:
+        """Raise ActorError, within the turn, for a child that cannot be spawned."""
+        supervisor = self._supervisors.get(supervisor_id)
+        if supervisor is None or supervisor.spec.template is None:
+            raise ActorError(f"there is no dynamic supervisor {supervisor_id!r} to spawn {name}")
+
     # --- Crash -----------------------------------------------------------------------------------------------------
 
     def crashed(self, cell: Cell, message: Any, error: Exception, attempt: int = 1) -> None:
         """Deal with a turn that raised; the dispatcher has dropped what it did."""
-        dispatcher, child = self.dispatcher, cell.runtime
+        dispatcher = self.dispatcher
         self.reports.append(crash_report(dispatcher, cell, message, error))
         received = type(message).__name__
         poison = attempt > 1
@@ -167,10 +158,10 @@ class Lifecycle:
             )
             dispatcher.state(MessagePoisoned(cell.name, received, repr(error), subject))
             self._answer_unknown(message)
-        verdict = child.supervisor.judge(cell.name, child.spec, dispatcher.now_ns)
+        verdict = cell.supervisor.judge(cell.name, cell.spec, dispatcher.now_ns)
         if verdict is Verdict.RESTART:
             self._tell_watchers(cell, repr(error), final=False)
-            if child.spec.backoff is not None:
+            if cell.spec.backoff is not None:
                 self._wait(cell, message, error, poison=poison)
             else:
                 self._restart(cell, message, error, poison=poison)
@@ -184,7 +175,7 @@ class Lifecycle:
         elif verdict is Verdict.STOP:
             self._gone(cell, repr(error))
         else:
-            self._escalate(child.supervisor, error)
+            self._escalate(cell.supervisor, error)
 
     def _restart(self, cell: Cell, message: Any, error: BaseException, *, poison: bool) -> None:
         """Rebuild the crashed actor and whom its supervisor restarts with it, then deliver the message once more."""
@@ -192,7 +183,7 @@ class Lifecycle:
         self.dispatcher.state(ActorRestarted(cell.name, cell.incarnation + 1, received, repr(error)))
         for name in self._restarted_with(cell):
             sibling = self.dispatcher.cells[name]
-            if sibling.runtime.status in ("running", "down") and not self._incarnate(sibling):
+            if sibling.status in ("running", "down") and not self._incarnate(sibling):
                 return
         if message is None or poison:
             return
@@ -206,29 +197,28 @@ class Lifecycle:
 
     def _restarted_with(self, cell: Cell) -> list[str]:
         names: list[str] = []
-        for child in cell.runtime.supervisor.affected(cell.name):
+        for child in cell.supervisor.affected(cell.name):
             names += self._subtrees.get(child, [child])
         return names
 
     def _wait(self, cell: Cell, message: Any, error: BaseException, *, poison: bool) -> None:
         """Hold the actor down for its backoff; its messages wait, the one that crashed it first."""
-        child = cell.runtime
-        child.status = "down"
-        child.mailbox = [] if poison or message is None else [message]
+        cell.status = "down"
+        cell.mailbox = [] if poison or message is None else [message]
         cell.silence()
         self.dispatcher.forget_routes()
         self.dispatcher.state(ActorRestarted(cell.name, cell.incarnation + 1, type(message).__name__, repr(error)))
-        delay = backoff_ns(child.spec.backoff, self.dispatcher.seed, cell.name, child.attempt)
-        child.attempt += 1
+        delay = backoff_ns(cell.spec.backoff, self.dispatcher.seed, cell.name, cell.attempt)
+        cell.attempt += 1
         self.dispatcher.turn(self._kernel, lambda: self.dispatcher.set_timer(cell.name, delay, RestartDue(cell.name)))
 
     def restart_due(self, name: str) -> None:
         """Bring back an actor whose backoff is over, and hand it what it missed."""
         cell = self.dispatcher.cells.get(name)
-        if cell is None or cell.runtime.status != "down":
+        if cell is None or cell.status != "down":
             return
-        cell.runtime.status = "running"
-        held, cell.runtime.mailbox = cell.runtime.mailbox, []
+        cell.status = "running"
+        held, cell.mailbox = cell.mailbox, NOBODY
         if self._incarnate(cell):
             for message in held:
                 self.dispatcher.tell(cell, message)
@@ -239,10 +229,10 @@ class Lifecycle:
         self.down[cell.name] = error
         self._quarantine(cell, error)
         if not cell.entity:
-            self._escalate(cell.runtime.supervisor, error)
+            self._escalate(cell.supervisor, error)
 
     def _quarantine(self, cell: Cell, error: BaseException) -> None:
-        cell.runtime.status = "quarantined"
+        cell.status = "quarantined"
         cell.silence()
         self.dispatcher.forget_routes()
         self.dispatcher.state(ActorQuarantined(cell.name, repr(error)))
@@ -253,11 +243,11 @@ class Lifecycle:
         if self.halted:
             return
         self.halted, self.failure = True, error
-        for name in reversed(self._subtrees[supervisor.spec.id]):
-            cell = self.dispatcher.cells.get(name)
-            if cell is not None and cell.live:
+        names = self._subtrees[supervisor.spec.id]
+        for cell in reversed(self.dispatcher.cells.values()):
+            if cell.live and (cell.supervisor is supervisor or cell.name in names):
                 cell.silence()
-                cell.runtime.status = "stopped"
+                cell.status = "stopped"
         self.dispatcher.forget_routes()
         self.dispatcher.state(Escalated(supervisor.spec.id, repr(error)))
 
@@ -269,14 +259,13 @@ class Lifecycle:
 
     def undeliverable(self, cell: Cell, message: Any) -> None:
         """Keep what an actor that is down will get when it is back; record what nobody takes."""
-        child = cell.runtime
-        if child is not None and child.status == "down":
-            if len(child.mailbox) >= MAILBOX_BOUND:
+        if cell.status == "down":
+            if len(cell.mailbox) >= MAILBOX_BOUND:
                 self._escalate(
-                    child.supervisor, ActorError(f"{cell.name} is down and {MAILBOX_BOUND} messages wait for it")
+                    cell.supervisor, ActorError(f"{cell.name} is down and {MAILBOX_BOUND} messages wait for it")
                 )
                 return
-            child.mailbox.append(message)
+            cell.mailbox.append(message)
             return
         self.dispatcher.state_undelivered(cell, message)
         self._answer_unknown(message)
@@ -287,22 +276,21 @@ class Lifecycle:
             self.dispatcher.turn(self._kernel, lambda: self.dispatcher.reply(to, Unknown()))
 
     def _tell_watchers(self, cell: Cell, reason: str, *, final: bool) -> None:
-        for watcher in cell.runtime.watchers:
+        for watcher in cell.watchers:
             self.dispatcher.tell(watcher, ActorDown(cell.name, reason, final))
 
     def _watched(self, cell: Cell, watcher: Cell) -> None:
-        child = cell.runtime
-        if child is None or child.status in ("stopped", "quarantined"):
+        if cell.status in ("stopped", "quarantined"):
             self.dispatcher.tell(watcher, ActorDown(cell.name, "already down", final=True))
-        elif watcher not in child.watchers:
-            child.watchers.append(watcher)
+        elif watcher not in cell.watchers:
+            cell.watchers = [*cell.watchers, watcher]
 
     # --- Stop ------------------------------------------------------------------------------------------------------
 
     def stop(self) -> None:
         """Stop the whole tree in reverse order of start: ask, wait until the deadline, then drop."""
         self._stopping = deque(
-            reversed([cell for cell in self.dispatcher.cells.values() if cell.runtime.status != "stopped"])
+            reversed([cell for cell in self.dispatcher.cells.values() if cell.status != "stopped"])
         )
         self._stop_next()
 
@@ -319,20 +307,19 @@ class Lifecycle:
 
     def _ask_to_stop(self, cell: Cell) -> bool:
         """Run `on_stop`; return whether the actor is gone."""
-        child = cell.runtime
-        if child.status == "stopping":
+        if cell.status == "stopping":
             return False
-        if cell.live and (child.spec.shutdown_ns or type(cell.actor).on_stop is not Actor.on_stop):
+        if cell.live and (cell.spec.shutdown_ns or type(cell.actor).on_stop is not Actor.on_stop):
             try:
                 self.dispatcher.turn(cell, cell.actor.on_stop)
             except Exception as error:  # noqa: BLE001 - a stop goes on whatever a child does
                 self.reports.append(crash_report(self.dispatcher, cell, "on_stop", error))
             else:
-                if child.spec.shutdown_ns:
-                    child.status = "stopping"
+                if cell.spec.shutdown_ns:
+                    cell.status = "stopping"
                     deadline = ShutdownDeadline(cell.name)
                     self.dispatcher.turn(
-                        self._kernel, lambda: self.dispatcher.set_timer(cell.name, child.spec.shutdown_ns, deadline)
+                        self._kernel, lambda: self.dispatcher.set_timer(cell.name, cell.spec.shutdown_ns, deadline)
                     )
                     return False
         self._gone(cell, "stopped")
@@ -340,7 +327,7 @@ class Lifecycle:
 
     def _finished(self, cell: Cell) -> None:
         """An actor that was asked to stop has stopped, in time or by its deadline."""
-        if cell.runtime.status != "stopping":
+        if cell.status != "stopping":
             return
         self.dispatcher.turn(self._kernel, lambda: self.dispatcher.cancel_timer(cell.name))
         self._gone(cell, "stopped")
@@ -357,16 +344,16 @@ class Lifecycle:
 
     def _stop(self, cell: Cell) -> None:
         """An actor asked for this one to be stopped; a permanent child that stops is restarted."""
-        if cell.runtime is None or cell.runtime.status == "stopped":
+        if cell.status == "stopped":
             return
-        if cell.runtime.spec.restart is Restart.PERMANENT:
+        if cell.spec.restart is Restart.PERMANENT:
             self._restart(cell, None, ActorError("a permanent actor stopped"), poison=False)
         else:
             self._ask_to_stop(cell)
 
     def _gone(self, cell: Cell, reason: str) -> None:
         """Forget an actor that stopped for good."""
-        cell.runtime.status = "stopped"
+        cell.status = "stopped"
         cell.silence()
         self._tell_watchers(cell, reason, final=True)
         if cell.entity:
@@ -374,7 +361,7 @@ class Lifecycle:
         else:
             self.dispatcher.forget_routes()
         del self.dispatcher.cells[cell.name]
-        cell.runtime.supervisor.forget(cell.name)
+        cell.supervisor.forget(cell.name)
 
 
 class _Kernel(Actor[RestartDue | ShutdownDeadline]):

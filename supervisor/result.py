@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ..actors.actor import Record
-from ..actors.events import OrderFilled
+from ..actors.events import OrderEvent, OrderFilled
 from ..actors.machines.order import OrderMachine
 from ..actors.model import AccountInfo, OrderStatus, as_datetime
 from ..adapters.record_codec import decode_record
@@ -82,7 +82,7 @@ class BacktestResult:
     @property
     def record_count(self) -> int:
         """How many records the journal holds."""
-        return self._backtest.store.count
+        return self._backtest.dispatcher.log.last
 
     @property
     def equity(self) -> list[tuple[int, float]]:
@@ -91,6 +91,7 @@ class BacktestResult:
 
     def records(self) -> Iterator[Record]:
         """Yield the journal; with `journal.keep: open` there is nothing to yield."""
+        self._backtest.dispatcher.log.write()
         for data in self._backtest.store.read():
             yield decode_record(data)
 
@@ -98,9 +99,9 @@ class BacktestResult:
         """Return the status of every order of the journal, in order of submission."""
         machines: dict[str, OrderMachine] = {}
         for record in self.records():
-            order_id = getattr(record.event, "client_order_id", None)
-            if not order_id:
+            if not isinstance(record.event, OrderEvent):
                 continue
+            order_id = record.event.client_order_id
             machine = machines.get(order_id)
             if machine is None:
                 machines[order_id] = OrderMachine.begin(record)
@@ -162,7 +163,7 @@ def _summarise(backtest: Backtest, elapsed_s: float) -> Summary:
         commission=totals.commission,
         slippage=totals.slippage,
         impact=totals.impact,
-        records=backtest.store.count,
+        records=backtest.dispatcher.log.last,
         seed=backtest.settings.seed,
         trace_hash=backtest.dispatcher.log.trace_hash,
         elapsed_s=round(elapsed_s, 6),

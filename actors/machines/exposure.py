@@ -28,6 +28,11 @@ from ..ports import Capabilities
 INTENTS_KEPT = 1000
 
 
+def usable(price: Decimal | None) -> Decimal:
+    """Return a last price as it is, 0 where there is none: nothing that is no positive number enters a sum."""
+    return price if price is not None and price.is_finite() and price > 0 else ZERO
+
+
 class SymbolRisk(msgspec.Struct):
     """Signed position and the open quantities on both sides of one symbol."""
 
@@ -75,7 +80,7 @@ class AccountRisk(msgspec.Struct):
         total = self.cash
         for symbol, risk in self.symbols.items():
             if risk.position:
-                total += risk.position * (last_price(symbol) or ZERO)
+                total += risk.position * usable(last_price(symbol))
         return total
 
     def gross(self, last_price: Callable[[str], Decimal | None]) -> Decimal:
@@ -83,14 +88,14 @@ class AccountRisk(msgspec.Struct):
         total = ZERO
         for symbol, risk in self.symbols.items():
             if risk.position:
-                total += abs(risk.position) * (last_price(symbol) or ZERO)
+                total += abs(risk.position) * usable(last_price(symbol))
         return total
 
     def worst_gross(self, last_price: Callable[[str], Decimal | None]) -> Decimal:
         """Sum of the symbols' worst cases at last prices."""
         total = ZERO
         for symbol, risk in self.symbols.items():
-            total += risk.worst() * (last_price(symbol) or ZERO)
+            total += risk.worst() * usable(last_price(symbol))
         return total
 
 
@@ -167,6 +172,8 @@ class Exposure(msgspec.Struct):
         if reservation is not None and reservation.offered is not None:
             remaining, price = reservation.offered
             self._change(reservation, remaining=remaining, price=price, quantity=event.quantity, offered=None)
+            if not remaining:
+                self._release(event.client_order_id)
 
     def replace_refused(self, event: OrderReplaceRefused) -> None:
         reservation = self.open.get(event.client_order_id)

@@ -39,6 +39,7 @@ from ..events import (
 )
 from ..model import ZERO, Fill, Order, OrderState, OrderStatus
 from ..ports import CommandKind
+from .fills import Totals, merged, totals
 from .order_table import PUBLIC_STATE, RANK, Extent, Proof
 
 OrderRecord = (
@@ -66,15 +67,7 @@ class Pending(StrEnum):
     IN_DOUBT = "in_doubt"
 
 
-class Totals(msgspec.Struct, frozen=True):
-    """Filled quantity, the sum of quantity times price, commission."""
-
-    quantity: Decimal = ZERO
-    notional: Decimal = ZERO
-    commission: Decimal = ZERO
-
-
-_CLOSING = {
+CLOSING = {
     CancelReason.REQUESTED: Proof.CANCELLED,
     CancelReason.BROKER: Proof.CANCELLED,
     CancelReason.EXPIRED: Proof.EXPIRED,
@@ -83,7 +76,10 @@ _CLOSING = {
 
 
 class OrderMachine(msgspec.Struct):
-    """State of one order. Only `apply` changes it. `terms` is the order as submitted, `order` as replaced since."""
+    """State of one order. Only `apply` changes it. `terms` is the order as submitted, `order` as replaced since.
+
+    `cancel_wanted` remembers that we asked to cancel, when the question itself has long been settled.
+    """
 
     order: Order
     terms: Order
@@ -93,6 +89,7 @@ class OrderMachine(msgspec.Struct):
     new: Pending = Pending.NO
     cancel: Pending = Pending.NO
     replace: Pending = Pending.NO
+    cancel_wanted: bool = False
     reason: str = ""
     text: str = ""
     leg: int = 0
@@ -152,11 +149,13 @@ class OrderMachine(msgspec.Struct):
     @property
     def is_closed(self) -> bool:
         """Whether nothing more is expected of it."""
-        return (
-            RANK[self.proof] >= RANK[Proof.REJECTED]
-            or self.proof is Proof.DENIED
-            or self.filled_quantity >= self.order.quantity
-        )
+        ended = RANK[self.proof] >= RANK[Proof.REJECTED] or self.proof is Proof.DENIED
+        return ended or (self.filled_quantity > 0 and self.filled_quantity >= self.order.quantity)
+
+    def question(self, kind: CommandKind) -> Pending:
+        """Return where our question of that kind stands; the fields are called like the kinds."""
+        pending: Pending = getattr(self, kind.value)
+        return pending
 
     def status(self, *, quarantined: bool = False) -> OrderStatus:
         """Return what the outside is shown."""
@@ -188,10 +187,10 @@ class OrderMachine(msgspec.Struct):
             cumulative = None
             change = Totals(fill.quantity, fill.quantity * fill.price, fill.commission)
         else:
-            fills, covers, cumulative = self._merged(fill, cumulative)
+            fills, covers, cumulative = merged(self.fills, self.covers, self.cumulative, fill, cumulative)
             if fills == self.fills and covers == self.covers and cumulative == self.cumulative:
                 return None
-            after = self._totals(fills, covers, cumulative)
+            after = totals(fills, covers, cumulative, self.order.limit_price or self.arrival.last or ZERO)
             change = Totals(
                 after.quantity - before.quantity, after.notional - before.notional, after.commission - before.commission
             )
@@ -226,47 +225,6 @@ class OrderMachine(msgspec.Struct):
             and not self.covers
         )
 
-    def _merged(
-        self, fill: Fill | None, cumulative: Cumulative | None
-    ) -> tuple[dict[str, Fill], dict[str, Fill], Cumulative | None]:
-        fills, covers = self.fills, self.covers
-        if fill is not None and not fill.inferred:
-            known = fills.get(fill.fill_key)
-            if known is None or known.revision < fill.revision:
-                fills = {**fills, fill.fill_key: fill}
-            if known is not None or fill.revision:
-                # What a revised fill covers of the cumulative quantity is the most that any of its revisions said.
-                largest = max((f for f in (covers.get(fill.fill_key), known, fill) if f is not None), key=_cover_order)
-                covers = {**covers, fill.fill_key: largest}
-        stated = max(
-            [fact for fact in (self.cumulative, cumulative) if fact is not None], key=_cumulative_order, default=None
-        )
-        if stated is not None and stated.quantity <= _covered(fills, covers):
-            stated = None  # it says nothing that the fills do not
-        return fills, covers, stated
-
-    def _totals(self, fills: dict[str, Fill], covers: dict[str, Fill], cumulative: Cumulative | None) -> Totals:
-        quantity = notional = commission = ZERO
-        covered = covered_notional = covered_commission = ZERO
-        for key, fill in fills.items():
-            quantity += fill.quantity
-            notional += fill.quantity * fill.price
-            commission += fill.commission
-            cover = covers.get(key, fill)
-            covered += cover.quantity
-            covered_notional += cover.quantity * cover.price
-            covered_commission += cover.commission
-        if cumulative is not None and cumulative.quantity > covered:
-            gap = cumulative.quantity - covered
-            stated = ZERO if cumulative.notional is None else cumulative.notional - covered_notional
-            if stated <= 0:
-                stated = gap * (
-                    covered_notional / covered if covered else self.order.limit_price or self.arrival.last or ZERO
-                )
-            quantity, notional = quantity + gap, notional + stated
-            commission += max((cumulative.commission or ZERO) - covered_commission, ZERO)
-        return Totals(quantity, notional, commission)
-
     def _inferred(self, change: Totals, cumulative: Cumulative | None) -> Fill:
         assert cumulative is not None
         price = abs(change.notional / change.quantity) if change.quantity else ZERO
@@ -286,22 +244,6 @@ def _extent(filled: Decimal, ordered: Decimal) -> Extent:
     if filled <= 0:
         return Extent.NONE
     return Extent.PART if filled < ordered else Extent.ALL
-
-
-def _covered(fills: dict[str, Fill], covers: dict[str, Fill]) -> Decimal:
-    return sum((covers.get(key, fill).quantity for key, fill in fills.items()), ZERO)
-
-
-def _cover_order(fill: Fill) -> tuple[Decimal, Decimal, Decimal]:
-    return (fill.quantity, fill.price, fill.commission)
-
-
-def _cumulative_order(fact: Cumulative) -> tuple[Decimal, Decimal, Decimal]:
-    return (
-        fact.quantity,
-        -1 if fact.notional is None else fact.notional,
-        -1 if fact.commission is None else fact.commission,
-    )  # type: ignore[return-value]
 
 
 # --- How each record changes the machine -------------------------------------------------------------------------------
@@ -341,14 +283,15 @@ def _rejected(machine: OrderMachine, event: OrderRejected) -> None:
 
 def _filled(machine: OrderMachine, event: OrderFilled) -> None:
     fill = event.fill
+    quantity = machine.filled_quantity + event.quantity  # whatever can raise comes before the first change
+    notional = machine.notional + event.notional
+    commission = machine.commission + event.commission
     if fill.fill_key in machine.fills or fill.revision or fill.inferred or machine.covers:
-        machine.fills, machine.covers, _ = machine._merged(fill, None)  # noqa: SLF001 - this file is one machine
+        machine.fills, machine.covers, _ = merged(machine.fills, machine.covers, None, fill, None)
     else:
         machine.fills[fill.fill_key] = fill
     machine.cumulative = event.cumulative
-    machine.filled_quantity += event.quantity
-    machine.notional += event.notional
-    machine.commission += event.commission
+    machine.filled_quantity, machine.notional, machine.commission = quantity, notional, commission
     machine.new = Pending.NO
     if machine.filled_quantity >= machine.order.quantity:
         machine.cancel = machine.replace = Pending.NO
@@ -356,10 +299,11 @@ def _filled(machine: OrderMachine, event: OrderFilled) -> None:
 
 def _cancel_requested(machine: OrderMachine, event: OrderCancelRequested) -> None:
     machine.cancel = Pending.ASKED
+    machine.cancel_wanted = True
 
 
 def _cancelled(machine: OrderMachine, event: OrderCancelled) -> None:
-    _prove(machine, _CLOSING[event.reason], event.reason.value, event.text)
+    _prove(machine, CLOSING[event.reason], event.reason.value, event.text)
 
 
 def _cancel_refused(machine: OrderMachine, event: OrderCancelRefused) -> None:
@@ -386,13 +330,8 @@ def _replace_refused(machine: OrderMachine, event: OrderReplaceRefused) -> None:
 
 
 def _in_doubt(machine: OrderMachine, event: OrderInDoubt) -> None:
-    match event.kind:
-        case CommandKind.NEW:
-            machine.new = Pending.IN_DOUBT
-        case CommandKind.CANCEL:
-            machine.cancel = Pending.IN_DOUBT
-        case CommandKind.REPLACE:
-            machine.replace = Pending.IN_DOUBT
+    if machine.question(event.kind) is not Pending.NO:  # else it was answered meanwhile
+        setattr(machine, event.kind.value, Pending.IN_DOUBT)
 
 
 def _begun_twice(machine: OrderMachine, event: OrderSubmitted) -> None:

@@ -7,14 +7,14 @@ never pass. The worst case of a symbol is its position plus everything open on o
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Literal
 
 import msgspec
 
 from ..events import Denial
 from ..model import ZERO, Instrument, Order, OrderType, Purpose, Side, TradingState
-from .exposure import AccountRisk, SymbolRisk
+from .exposure import AccountRisk, SymbolRisk, usable
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,9 +31,25 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Case:
-    """One order and all that the checks may look at. `delta` is how much it adds to what is open (a replacement adds less)."""
+    """One order and all that the checks may look at. `delta` is how much it adds to what is open (a replacement adds less).
 
-    __slots__ = ("account", "delta", "instrument", "last", "last_price", "limits", "now_ns", "order", "state", "symbol")
+    `held` is the currency that a replaced order has reserved already.
+    """
+
+    __slots__ = (
+        "account",
+        "delta",
+        "held",
+        "instrument",
+        "last",
+        "last_price",
+        "limits",
+        "now_ns",
+        "order",
+        "remaining",
+        "state",
+        "symbol",
+    )
 
     def __init__(
         self,
@@ -46,6 +62,9 @@ class Case:
         state: TradingState,
         limits: Limits,
         now_ns: int,
+        *,
+        remaining: Decimal | None = None,
+        held: Decimal = ZERO,
     ) -> None:
         self.order = order
         self.delta = delta
@@ -57,6 +76,8 @@ class Case:
         self.state = state
         self.limits = limits
         self.now_ns = now_ns
+        self.remaining = delta if remaining is None else remaining
+        self.held = held
 
     @property
     def price(self) -> Decimal:
@@ -105,13 +126,20 @@ def quantity(case: Case) -> Denial | None:
     lot = case.instrument.lot if case.instrument is not None else Decimal(1)
     if not amount.is_finite() or amount <= 0:
         return Denial("BAD_QUANTITY", f"quantity {amount} is not a positive number", {"quantity": str(amount)})
-    if amount % lot:
+    if not _is_multiple(amount, lot):
         return Denial(
             "LOT_SIZE",
             f"quantity {amount} is not a multiple of the lot {lot}",
             {"quantity": str(amount), "lot": str(lot)},
         )
     return None
+
+
+def _is_multiple(value: Decimal, unit: Decimal) -> bool:
+    try:
+        return not value % unit
+    except InvalidOperation:  # more units than the context has digits: no order is that large on purpose
+        return False
 
 
 def price(case: Case) -> Denial | None:
@@ -125,7 +153,7 @@ def price(case: Case) -> Denial | None:
             "BAD_PRICE", f"a limit order needs a positive limit price, not {limit}", {"limit_price": str(limit)}
         )
     tick = case.instrument.tick if case.instrument is not None else Decimal("0.01")
-    if limit % tick:
+    if not _is_multiple(limit, tick):
         return Denial(
             "PRICE_TICK",
             f"limit price {limit} is not a multiple of the tick {tick}",
@@ -217,7 +245,8 @@ def buying_power(case: Case) -> Denial | None:
     if case.limits.account_type == "cash":
         if case.order.side is Side.SELL:
             return None
-        available, cost = case.account.cash - case.account.reserved, case.delta * case.price
+        # A replacement may cost more by its price alone.
+        available, cost = case.account.cash - case.account.reserved, case.remaining * case.price - case.held
     else:
         available = case.account.equity(case.last_price) / case.limits.initial_margin
         cost = _gross_after(case)
@@ -249,7 +278,11 @@ def exit_flips(case: Case) -> Denial | None:
 
 def intent_key(order: Order) -> str:
     """Return what makes two orders the same intent; the parent is part of it, so that slices of one parent are not duplicates."""
-    return f"{order.symbol} {order.side} {order.quantity} {order.order_type} {order.limit_price} {order.strategy} {order.parent}"
+    limit = order.limit_price
+    numbers = (
+        f"{order.quantity.normalize()} {None if limit is None else limit.normalize()}"  # 10 and 10.0 are one quantity
+    )
+    return f"{order.symbol} {order.side} {numbers} {order.order_type} {order.strategy} {order.parent}"
 
 
 def _gross_after(case: Case) -> Decimal:
@@ -257,7 +290,7 @@ def _gross_after(case: Case) -> Decimal:
     gross = ZERO
     for symbol, risk in case.account.symbols.items():
         if symbol != order.symbol:
-            gross += risk.worst() * (case.last_price(symbol) or ZERO)
+            gross += risk.worst() * usable(case.last_price(symbol))
     mine = case.symbol
     buy, sell = (case.delta, ZERO) if order.side is Side.BUY else (ZERO, case.delta)
     return gross + max(abs(mine.position + mine.open_buy + buy), abs(mine.position - mine.open_sell - sell)) * (
@@ -268,7 +301,8 @@ def _gross_after(case: Case) -> Decimal:
 Check = Callable[[Case], Denial | None]
 
 _E, _C, _X, _P, _L = Purpose.ENTRY, Purpose.CHILD, Purpose.EXIT, Purpose.PROTECTIVE, Purpose.LIQUIDATION
-_ALL = frozenset({_E, _C, _X, _P, _L})
+ORDER_PURPOSES = (_E, _C, _X, _P, _L)
+_ALL = frozenset(ORDER_PURPOSES)
 _NEW_RISK = frozenset({_E, _C})
 
 CHECKS: tuple[tuple[Check, frozenset[Purpose]], ...] = (
@@ -298,8 +332,24 @@ CHECKS_FOR: dict[Purpose, tuple[Check, ...]] = {
 
 def review(case: Case) -> Denial | None:
     """Return the first denial of the checks that the order's purpose needs, None if it passes."""
+    if case.order.purpose not in ORDER_PURPOSES:
+        possible = ", ".join(ORDER_PURPOSES)
+        return Denial(
+            "BAD_PURPOSE",
+            f"an order's purpose is one of {possible}, not {case.order.purpose}",
+            {"purpose": case.order.purpose},
+        )
     for check in CHECKS_FOR[case.order.purpose]:
         denial = check(case)
         if denial is not None:
             return denial
     return None
+
+
+def render() -> str:
+    """Return the table check × purpose as Markdown."""
+    lines = [f"| check | {' | '.join(Purpose)} |", "|---" * (1 + len(Purpose)) + "|"]
+    for check, purposes in CHECKS:
+        cells = ["yes" if purpose in purposes else "–" for purpose in Purpose]
+        lines.append(f"| {check.__name__} | {' | '.join(cells)} |")
+    return "\n".join(lines)
