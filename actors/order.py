@@ -202,8 +202,11 @@ class Order(Actor[OrderMessage]):
 
     @handler
     def cancel_refused(self, message: CancelRefused) -> None:
-        if self.machine.cancel is not Pending.NO and message.wire_id == self.machine.wire_id:
-            self.ctx.record(OrderCancelRefused(self.machine.order.client_order_id, message.code, message.text))
+        machine = self.machine
+        if machine.replace is not Pending.NO:
+            return  # it may mean only that the leg was replaced meanwhile; the replacement's answer tells, and asks again
+        if machine.cancel is not Pending.NO and message.wire_id == machine.wire_id:
+            self.ctx.record(OrderCancelRefused(machine.order.client_order_id, message.code, message.text))
 
     @handler
     def replaced(self, message: Replaced) -> None:
@@ -219,8 +222,11 @@ class Order(Actor[OrderMessage]):
 
     @handler
     def replace_refused(self, message: ReplaceRefused) -> None:
-        if message.wire_id == self.machine.next_wire_id:
-            self.ctx.record(OrderReplaceRefused(self.machine.order.client_order_id, message.code, message.text))
+        machine = self.machine
+        if message.wire_id == machine.next_wire_id:
+            self.ctx.record(OrderReplaceRefused(machine.order.client_order_id, message.code, message.text))
+            if machine.cancel is not Pending.NO and not machine.is_closed:
+                self.ctx.tell(self._connection(), CancelLeg(machine.wire_id))  # it may have been refused meanwhile
 
     @handler
     def outcome_unknown(self, message: OutcomeUnknown) -> None:

@@ -35,24 +35,29 @@ from .ports import MarketData
 
 NAME = "rebalancer"
 LOOK_AGAIN_NS = 100_000_000
-TRY_AGAIN = frozenset({"", CancelReason.EXPIRED.value})
-"""Ends of an order after which the rest of its target is ordered again: it filled, or its day was over."""
+TRY_AGAIN = frozenset({CancelReason.EXPIRED.value})
+"""Ends of an order after which the rest of its target is ordered again: its day was over."""
 
 
 class Working(msgspec.Struct, frozen=True):
-    """Our open order in a symbol, with the signed quantity that it was made for."""
+    """Our open order in a symbol, with the signed quantity that it was made for and the plan that it was made under."""
 
     client_order_id: str
     quantity: Decimal
+    plan: str
 
 
 class RebalancerState(msgspec.Struct):
-    """Targets by symbol, our open order by symbol and back, symbols that wait for a flatten's cancels, counters for ids."""
+    """Targets by symbol, our open order by symbol and back, symbols that wait for a flatten's cancels, counters for ids.
+
+    `failed` has the symbols whose order ended for good, with the reason, until their targets are dropped.
+    """
 
     targets: dict[str, Target] = msgspec.field(default_factory=dict)
     working: dict[str, Working] = msgspec.field(default_factory=dict)
     symbols: dict[str, str] = msgspec.field(default_factory=dict)
     clearing: dict[str, None] = msgspec.field(default_factory=dict)
+    failed: dict[str, str] = msgspec.field(default_factory=dict)
     plans: int = 0
     orders: int = 0
 
@@ -120,15 +125,15 @@ class Rebalancer(Actor[RebalancerMessage]):
 
     @handler
     def child_closed(self, message: ChildClosed) -> None:
-        target = self.state.targets.get(message.symbol)
-        if target is not None and target.plan == message.parent and message.reason not in TRY_AGAIN:
-            self.ctx.record(TargetDropped(target.plan, message.symbol, message.reason))
         self._advance(None)
 
     # --- Steps ---------------------------------------------------------------------------------------------------------
 
     def _advance(self, reply_to: ReplyTo | None) -> None:
         """Take the next step towards all targets."""
+        # All that failed, not only the one we are told of: several orders may have ended since the last step.
+        for symbol, reason in list(self.state.failed.items()):
+            self.ctx.record(TargetDropped(self.state.targets[symbol].plan, symbol, reason))
         pursued = {
             symbol: target
             for symbol, target in self.state.targets.items()
@@ -205,6 +210,7 @@ class Rebalancer(Actor[RebalancerMessage]):
             self.state.targets.pop(symbol, None)
             self.state.targets[symbol] = Target(quantity, event.plan, event.purpose, event.strategy)
             self.state.clearing.pop(symbol, None)
+            self.state.failed.pop(symbol, None)
             if event.cancel_first:
                 self.state.clearing[symbol] = None
 
@@ -214,11 +220,12 @@ class Rebalancer(Actor[RebalancerMessage]):
         if target is not None and target.plan == event.plan:
             del self.state.targets[event.symbol]
             self.state.clearing.pop(event.symbol, None)
+            self.state.failed.pop(event.symbol, None)
 
     @fold
     def _ordered(self, event: TargetOrdered, record: Record) -> None:
         self.state.orders += 1
-        self.state.working[event.symbol] = Working(event.client_order_id, event.quantity)
+        self.state.working[event.symbol] = Working(event.client_order_id, event.quantity, event.plan)
         self.state.symbols[event.client_order_id] = event.symbol
 
     @fold
@@ -228,10 +235,25 @@ class Rebalancer(Actor[RebalancerMessage]):
 
     @fold
     def _ended(self, event: OrderCancelled | OrderRejected | OrderDenied, record: Record) -> None:
-        self._closed(event.client_order_id)
+        working = self._closed(event.client_order_id)
+        if working is None:
+            return
+        symbol, order = working
+        target = self.state.targets.get(symbol)
+        if target is not None and target.plan == order.plan and (reason := _reason(event)) not in TRY_AGAIN:
+            self.state.failed[symbol] = reason
 
-    def _closed(self, order_id: str) -> None:
+    def _closed(self, order_id: str) -> tuple[str, Working] | None:
+        """Forget our open order; return its symbol and what we knew of it."""
         symbol = self.state.symbols.pop(order_id, None)
         working = None if symbol is None else self.state.working.get(symbol)
-        if symbol is not None and working is not None and working.client_order_id == order_id:
-            del self.state.working[symbol]
+        if symbol is None or working is None or working.client_order_id != order_id:
+            return None
+        del self.state.working[symbol]
+        return symbol, working
+
+
+def _reason(event: OrderCancelled | OrderRejected | OrderDenied) -> str:
+    if isinstance(event, OrderCancelled):
+        return event.reason.value
+    return event.code if isinstance(event, OrderRejected) else event.denial.code

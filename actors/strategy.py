@@ -219,9 +219,9 @@ class StrategyHost(
         return Order(
             symbol=order.symbol,
             side=order.side,
-            quantity=order.quantity,
+            quantity=exact(order.quantity, "quantity"),
             order_type=order.order_type,
-            limit_price=order.limit_price,
+            limit_price=None if order.limit_price is None else exact(order.limit_price, "limit_price"),
             time_in_force=order.time_in_force,
             client_order_id=order_id,
             account=order.account or self._account,

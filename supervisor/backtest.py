@@ -20,7 +20,7 @@ from ..actors.machines.breaker import BreakerRules
 from ..actors.machines.position import Ledger
 from ..actors.machines.risk import Limits
 from ..actors.messages import Unknown
-from ..actors.model import Bars, Instrument, Order, OrderState, Row, TimeInForce
+from ..actors.model import Bars, Instrument, Order, OrderState, Row, TimeInForce, exact
 from ..actors.strategy import Start, Strategy
 from ..adapters.memory_journal import MemoryJournal, StoreReader
 from ..adapters.simulated.broker import SimulatedBroker
@@ -207,7 +207,11 @@ class Backtest:
         return answers[0] if answers else Unknown()
 
     def with_id(self, order: Order) -> Order:
-        """Return the order with an id of its own if it has none."""
+        """Return the order with an id of its own if it has none, and its numbers as Decimal. Raises ValueError for what is no number."""
+        quantity, limit = exact(order.quantity, "quantity"), order.limit_price
+        limit = None if limit is None else exact(limit, "limit_price")
+        if quantity is not order.quantity or limit is not order.limit_price:
+            order = msgspec.structs.replace(order, quantity=quantity, limit_price=limit)
         if order.client_order_id:
             return order
         self._outside_ids += 1

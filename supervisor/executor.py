@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..actors.actor import ReplyTo
 from ..actors.errors import ConfigError, ExecutorFailed, OrderCommandError
@@ -31,6 +31,9 @@ from ..adapters.market_data import load_bars
 from ..config import InvalidSettings, Settings, load
 from .backtest import Backtest, Feed
 from .result import BacktestResult, Stopwatch
+
+if TYPE_CHECKING:
+    from ..adapters.bar_feed import BarFeed
 
 
 class BacktestExecutor(OrderExecutor):
@@ -167,7 +170,7 @@ def load_settings(config: str | PathLike[str] | Mapping[str, Any], overrides: Se
         raise ConfigError(str(error)) from error
 
 
-def feed_of(settings: Settings) -> Feed:
+def feed_of(settings: Settings) -> BarFeed:
     """Load the market data that the settings name. Raises ConfigError or DataError."""
     data = settings.data
     if data.path is None:

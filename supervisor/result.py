@@ -87,7 +87,11 @@ class BacktestResult:
     @property
     def equity(self) -> list[tuple[int, float]]:
         """(time in ns UTC, equity) at the end of every bar time."""
-        return list(zip(self._backtest.times, self._backtest.equity, strict=True))
+        return list(self.equity_curve())
+
+    def equity_curve(self) -> Iterator[tuple[int, float]]:
+        """Yield (time in ns UTC, equity) at the end of every bar time; a run that was broken off may lack the last one."""
+        return zip(self._backtest.times, self._backtest.equity, strict=False)
 
     def records(self) -> Iterator[Record]:
         """Yield the journal; with `journal.keep: open` there is nothing to yield."""
@@ -177,7 +181,7 @@ def _session_equity(backtest: Backtest) -> list[float]:
     """Return the last equity of every session."""
     closes: list[float] = []
     last_session = None
-    for session, equity in zip(backtest.sessions, backtest.equity, strict=True):
+    for session, equity in zip(backtest.sessions, backtest.equity, strict=False):  # a run may be broken off between the two
         if session == last_session:
             closes[-1] = equity
         else:

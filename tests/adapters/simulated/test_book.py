@@ -131,3 +131,14 @@ def test_touched_orders_come_from_both_sides_and_all_levels(market: Any) -> None
     assert [report.wire_id for report in reports] == [f"o{n}.1" for n in (1, 2, 3, 4, 6, 7, 8, 9)]
     assert m.bar(100.0, 104.0, 96.0, 100.0) == []
     assert [report.wire_id for report in m.bar(100.0, 106.0, 90.0, 100.0)] == ["o5.1", "o10.1"]
+
+
+def test_an_emptied_side_touches_nothing(market: Any) -> None:
+    """Once the last order of a side is gone, a bar at its price reads the book no further than before it came."""
+    fresh, emptied = market(**MARGIN), market(**MARGIN)
+    for m in (fresh, emptied):
+        m.bar(500.0)
+        m.sell(1, "900.00", **GTC)
+    emptied.buy(1, "499.00", **GTC)
+    emptied.cancel("o2.1")
+    assert cost_of_a_bar(emptied, 490.0) == cost_of_a_bar(fresh, 490.0)

@@ -247,7 +247,7 @@ RULES = st.builds(
     cash=st.sampled_from([Decimal(600), Decimal(2000), Decimal(100_000)]),
     initial_margin=st.sampled_from([Decimal("0.5"), Decimal("0.25")]),
 )
-CENTS = st.integers(980, 1020)
+CENTS = st.integers(993, 1007)
 
 
 @st.composite
@@ -298,6 +298,7 @@ class Run:
         self.session = 0
         self.bars: list[Bars] = []
         self.legs: list[str] = []
+        self.taken: list[str] = []
         self.terms: dict[str, Order] = {}  # by wire id, with what a replacement changed
         self.sent_ns: dict[str, int] = {}
         self.reports: list[tuple[int, Bars | None, Any]] = []
@@ -312,6 +313,12 @@ class Run:
     def keep(self, reports: list[Any]) -> None:
         bars = self.bars[-1] if self.bars else None
         self.reports += [(self.now_ns, bars, report) for report in reports]
+        self.taken += [report.wire_id for report in reports if isinstance(report, Accepted | Replaced)]
+
+    def recent(self, index: int) -> str:
+        """Return a leg, mostly one of the last that were taken, sometimes one that never was."""
+        legs = self.taken[-4:] if index % 4 else self.legs[-6:]
+        return legs[index // 4 % len(legs)] if legs else "none.1"
 
     def bar(self, bar_rows: Any, session: int) -> None:
         start_ns, self.now_ns = self.now_ns, self.now_ns + MINUTE_NS
@@ -333,13 +340,12 @@ class Run:
         self.send(wire_id, order, NewOrder(wire_id, order, FOREVER_NS, 0))
 
     def cancel(self, index: int) -> None:
-        wire_id = self.legs[-1 - index % len(self.legs[-6:])] if self.legs else "none.1"
-        self.keep(self.exchange.handle(CancelRequest(wire_id), self.now_ns))
+        self.keep(self.exchange.handle(CancelRequest(self.recent(index)), self.now_ns))
 
     def replace(self, index: int, quantity: int, cents: int | None) -> None:
-        if not self.legs:
+        wire_id = self.recent(index)
+        if wire_id not in self.terms:
             return
-        wire_id = self.legs[-1 - index % len(self.legs[-6:])]
         old = self.terms[wire_id]
         limit = None if old.limit_price is None else Decimal(cents or 1000) / 100
         base_id = wire_id.rpartition(".")[0]

@@ -1,0 +1,17 @@
+"""The command `ordersmith`, also as `python -m ordersmith`."""
+
+from __future__ import annotations
+
+import sys
+
+from . import __version__
+from .supervisor import cli
+
+
+def main() -> int:
+    """Run the command line of this process and return the exit status."""
+    return cli.main(sys.argv[1:], __version__)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""The command line: `ordersmith backtest` and `ordersmith check`.
+
+Exit status: 0 for a run that finished or a configuration without a fault, 1 for a run that broke off, 2 for what is wrong before a
+run begins (usage, configuration, strategy, data), 130 for Ctrl-C. Results go to standard output, everything else to standard error.
+
+This file only reads the words; `commands.py` obeys them and is imported when there is something to obey: `--help` is to answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..actors.errors import ConfigError, DataError
+
+EXAMPLES = """\
+examples:
+  ordersmith check examples/rebalance.yaml
+  ordersmith backtest examples/rebalance.yaml --out out/demo
+  ordersmith backtest examples/rebalance.yaml --set execution.backtest.slippage=0.002 --set data.end=2008-12-31
+  ordersmith backtest examples/rebalance.yaml --json
+
+CONFIG is a YAML file; examples/all-settings.yaml has every key with its default.
+"""
+INTERRUPTED = 128 + 2
+
+
+def main(arguments: Sequence[str] | None = None, version: str = "") -> int:
+    """Run a command and return its exit status."""
+    parser = _parser(version)
+    chosen = parser.parse_args(arguments)
+    if chosen.config is None:
+        chosen.config = _config_among(chosen.set)
+    if chosen.config is None:
+        parser.error(f"CONFIG is missing: ordersmith {chosen.command} CONFIG")
+    try:
+        status = _run(chosen)
+        sys.stdout.flush()
+    except (ConfigError, DataError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Who read our output has seen enough, as `head` does. Python would complain once more when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return status
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    from .commands import backtest, check
+
+    if chosen.command == "check":
+        return check(chosen.config, chosen.set)
+    overrides = chosen.set if chosen.seed is None else [*chosen.set, f"seed={chosen.seed}"]
+    return backtest(chosen.config, overrides, out=chosen.out, as_json=chosen.json)
+
+
+def _parser(version: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ordersmith",
+        description="Execution layer of an algorithmic trading system: target positions become orders, and every order is looked after "
+        "until it is finished.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"ordersmith {version}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    backtest = commands.add_parser(
+        "backtest",
+        help="trade a strategy through past prices and sum up what came of it",
+        description="Trade a strategy through past prices and sum up what came of it. The mode that CONFIG names is set aside.",
+    )
+    _add_config(backtest, "[--json] [--out DIR] [--set PATH=VALUE ...] [--seed N]")
+    backtest.add_argument("--json", action="store_true", help="print the summary as one JSON object")
+    backtest.add_argument(
+        "--out", metavar="DIR", type=Path, help="write orders.csv, fills.csv, equity.csv and journal.jsonl there"
+    )
+    backtest.add_argument("--seed", metavar="N", help="every random choice follows from it; the same as --set seed=N")
+
+    check = commands.add_parser(
+        "check",
+        help="say what would run, or everything that is wrong",
+        description="Say what would run, or everything that is wrong: with the configuration, the strategy and the data.",
+    )
+    _add_config(check, "[--set PATH=VALUE ...]")
+    return parser
+
+
+def _add_config(parser: argparse.ArgumentParser, options: str) -> None:
+    parser.usage = f"%(prog)s CONFIG {options}"
+    parser.add_argument("config", metavar="CONFIG", nargs="?", help="YAML file with the settings")
+    parser.add_argument(
+        "--set",
+        metavar="PATH=VALUE",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="override settings, as execution.backtest.slippage=0.001; may be repeated",
+    )
+
+
+def _config_among(overrides: list[str]) -> str | None:
+    """Take CONFIG out of the overrides where it follows them: `--set a=1 b=2 CONFIG`."""
+    others = [text for text in overrides if "=" not in text]
+    if len(others) != 1:
+        return None
+    overrides.remove(others[0])
+    return others[0]

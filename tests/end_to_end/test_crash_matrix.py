@@ -1,0 +1,166 @@
+"""An actor that crashes and is rebuilt cannot be told from one that never crashed.
+
+Every handler of every domain actor crashes once, at every point, early in the run and in the thick of it; the run must be the same: the orders,
+the fills, the equity, what the broker was sent, what the strategy was told, what everybody was answered, and the journal itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+
+import pytest
+from crash_injection import (
+    ACTORS,
+    AFTER,
+    EVERY_STATE,
+    POINTS,
+    Injector,
+    Key,
+    Plan,
+    handler_keys,
+    injected,
+    wrapped_handlers,
+)
+from crash_scenario import Outcome, Run, Script
+
+from ordersmith.actors import desk
+from ordersmith.actors.events import ActorRestarted
+
+ONCE_BY_NATURE = {("BrokerConnection", "Connected"), ("BrokerConnection", "Disconnected")}
+"""The session opens before there is an order, and closes after all: these cannot be met in the thick of it."""
+
+IMPOSSIBLE = {("BrokerConnection", "Disconnected", AFTER)}
+"""After its last turn the connection is gone: there is nobody left to crash."""
+
+OFTEN = 8
+"""A snapshot after so many records: a rebuild is then a snapshot and a short tail."""
+
+
+class Baseline:
+    """The run without a crash: its outcome, and in which situation each handler was reached."""
+
+    def __init__(self) -> None:
+        run = Run(Script())
+        with injected(Injector(run)) as injector:
+            self.outcome = run.play()
+        self.situations = injector.situations
+        self.restarts = count_restarts(run)
+
+
+@pytest.fixture(scope="module")
+def baseline() -> Iterator[Baseline]:
+    """Wrap the handlers for this module, let orders leave memory early, and play the scenario once."""
+    with pytest.MonkeyPatch.context() as patch, wrapped_handlers():
+        patch.setattr(desk, "KEPT_CLOSED", 4)
+        yield Baseline()
+
+
+def count_restarts(run: Run) -> int:
+    return sum(type(record.event) is ActorRestarted for record in run.records())
+
+
+def play_with(plan: Plan, snapshot_every: int) -> tuple[Outcome, Run]:
+    run = Run(Script(), snapshot_every)
+    with injected(Injector(run, plan)):
+        return run.play(), run
+
+
+def later_reach(baseline: Baseline, key: Key) -> int:
+    """Draw one of the reaches at which orders are in every state, or of all where that cannot be."""
+    situations = baseline.situations[key]
+    thick = [index for index, situation in enumerate(situations, 1) if situation >= EVERY_STATE]
+    return Random(f"{key}").choice(thick or range(1, len(situations) + 1))
+
+
+def differences(outcome: Outcome, baseline: Outcome) -> list[str]:
+    """Name what is not the same, with the first entries that differ."""
+    found = []
+    for name in Outcome.__struct_fields__:
+        now, before = getattr(outcome, name), getattr(baseline, name)
+        if name == "causes":
+            now = [b if a is None else a for a, b in zip(now, before, strict=False)]
+        if now != before:
+            found.append(f"{name}: {first_difference(now, before)}")
+    return found
+
+
+def first_difference(now: Any, before: Any) -> str:
+    if isinstance(now, dict):
+        now, before = sorted(now.items()), sorted(before.items())
+    if isinstance(now, list | tuple):
+        pairs = zip(now, before, strict=False)
+        return next((f"{a}\n      instead of {b}" for a, b in pairs if a != b), f"{len(now)} instead of {len(before)}")
+    return f"{now} instead of {before}"
+
+
+def test_every_handler_is_reached_with_orders_in_every_state(baseline: Baseline) -> None:
+    """The scenario leaves no handler out, and meets all but the session's own with an order in every state at once."""
+    assert not set(handler_keys()) - baseline.situations.keys()
+    never_thick = {
+        key for key, situations in baseline.situations.items() if not any(s >= EVERY_STATE for s in situations)
+    }
+    assert never_thick == ONCE_BY_NATURE
+    everything = frozenset().union(*(s for situations in baseline.situations.values() for s in situations))
+    assert {"PENDING", "pending new"} <= everything
+
+
+def test_increasers_waited_for_the_cash(baseline: Baseline) -> None:
+    """The scenario's targets include one whose order had to wait until another had sold."""
+    orders = [status for status in baseline.outcome.orders.values() if status.order.parent == "rebalancer:1"]
+    assert [status.side for status in orders] == ["SELL", "BUY"]
+    assert orders[1].submitted_ns > orders[0].submitted_ns
+
+
+@pytest.mark.parametrize("actor", [kind.__name__ for kind in ACTORS])
+def test_a_crash_changes_nothing(baseline: Baseline, actor: str) -> None:
+    """Crashing any handler before, inside, at the end of and after its turn leaves the run as it was."""
+    counts: dict[tuple[str, str, str], int] = {}
+    wrong: list[str] = []
+    for key in (key for key in handler_keys() if key[0] == actor):
+        for point in POINTS:
+            counts[(*key, point)] = 0
+            for reach, snapshot_every in ((1, 10_000), (later_reach(baseline, key), OFTEN)):
+                if (*key, point) in IMPOSSIBLE:
+                    continue
+                plan = Plan(key, reach, point)
+                outcome, run = play_with(plan, snapshot_every)
+                restarts = count_restarts(run) - baseline.restarts
+                counts[(*key, point)] += plan.fired
+                changed = differences(outcome, baseline.outcome)
+                if changed or restarts != plan.fired:
+                    wrong.append("\n    ".join([f"{' '.join(key)}, {point}, reach {reach}: {restarts} restarts", *changed]))
+    print(table(counts))
+    assert not wrong, "\n".join(wrong)
+    assert {entry for entry, count in counts.items() if not count} == {entry for entry in IMPOSSIBLE if entry[0] == actor}
+
+
+def table(counts: dict[tuple[str, str, str], int]) -> str:
+    """Return the crashes as a table: a line a handler, a column a point."""
+    lines = [f"{'actor':<18}{'message':<18}" + "".join(f"{point:>14}" for point in POINTS)]
+    for actor, message in dict.fromkeys(entry[:2] for entry in counts):
+        cells = "".join(f"{counts[actor, message, point]:>14}" for point in POINTS)
+        lines.append(f"{actor:<18}{message:<18}{cells}")
+    return "\n".join(["", *lines])
+
+
+@pytest.mark.parametrize("snapshot_every", [10_000, OFTEN])
+@pytest.mark.parametrize("offset", range(4))
+def test_a_crash_between_turns_changes_nothing(baseline: Baseline, offset: int, snapshot_every: int) -> None:
+    """Crashing one actor after another between the bars, those without handlers too, leaves the run as it was."""
+    run = Run(Script(), snapshot_every)
+    names = [name for name in run.backtest.dispatcher.cells if not name.startswith("strategy/")]
+    crashed = []
+
+    def crash(bar: int) -> None:
+        orders = [cell.name for cell in run.backtest.dispatcher.cells.values() if cell.entity]
+        for name in (names[(bar + offset) % len(names)], *orders[bar % 3 :: 3]):
+            run.backtest.lifecycle.crash(name, RuntimeError("between turns"))
+            crashed.append(name)
+
+    run.between_bars = crash
+    with injected(Injector(run, Plan(("", ""), 0, AFTER))):
+        outcome = run.play()
+    assert set(crashed) >= set(names)
+    assert not differences(outcome, baseline.outcome)

@@ -1,0 +1,447 @@
+"""One run in which an order is in every state at once, and everything that an order, an account or a person can meet happens.
+
+Three symbols, 25 sessions, a tenth of each bar's volume: so orders fill in parts. A hosted strategy acts at the end of bars, a person outside
+asks in between, and a scripted port stands before the simulated exchange: it answers late, twice, not at all, or not yet. The same script
+can run with a symbol of its own for every order and money for all of them (`spread`): then no order can touch another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from copy import copy
+from datetime import date, timedelta
+from decimal import Decimal
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from ordersmith.actors.actor import Record
+from ordersmith.actors.events import ActorRestarted, Escalated, OrderFilled
+from ordersmith.actors.messages import (
+    CancelOrders,
+    Flatten,
+    GetAccountInfo,
+    GetFilledOrders,
+    GetOrderStatus,
+    GetPositions,
+    HaltTrading,
+    ReplaceOrder,
+    ResumeTrading,
+    SetTargets,
+    SubmitOrders,
+)
+from ordersmith.actors.model import Bars, Fill, Order, OrderStatus, TimeInForce
+from ordersmith.actors.ports import CancelRefused, CommandKind, Executed, NotSent, OutcomeUnknown, Rejected
+from ordersmith.actors.strategy import Strategy
+from ordersmith.adapters.bar_feed import BarFeed
+from ordersmith.adapters.simulated.broker import SimulatedBroker
+from ordersmith.config import load
+from ordersmith.supervisor.backtest import Backtest
+from ordersmith.supervisor.result import BacktestResult
+
+PRICES = {"A": 100.0, "B": 50.0, "C": 10.0}
+BARS = 25
+RELEASE_BAR = 22
+"""Until the end of this bar the port keeps the cancel of `slow-cancel` and the answer to the replacement of `slow-replace`."""
+REARMING = ("circuit_breaker", "rebalancer")
+"""Actors that arm their timers again when they are rebuilt."""
+
+GTC, DAY = TimeInForce.GTC, TimeInForce.DAY
+
+Terms = tuple[str, str, int | str, str | None, TimeInForce]
+
+ORDERS: dict[str, Terms] = {
+    "filled": ("A", "BUY", 60, None, GTC),
+    "partial": ("C", "BUY", 2500, None, GTC),
+    "resting": ("B", "BUY", 50, "30", GTC),
+    "expiring": ("A", "BUY", 10, "60", DAY),
+    "denied-lot": ("A", "BUY", "0.5", None, DAY),
+    "denied-symbol": ("ZZZ", "BUY", 10, None, DAY),
+    "refused": ("B", "BUY", 5, None, GTC),
+    "cancelled": ("B", "BUY", 20, "30", GTC),
+    "slow-cancel": ("B", "BUY", 20, "31", GTC),
+    "slow-replace": ("B", "BUY", 20, "32", GTC),
+    "late": ("A", "BUY", 10, None, GTC),
+    "doubt": ("B", "BUY", 10, None, GTC),
+    "absent": ("B", "BUY", 10, None, GTC),
+    "not-sent": ("B", "BUY", 10, None, GTC),
+    "slow-accept": ("B", "BUY", 10, None, GTC),
+    "quick-cancel": ("B", "BUY", 10, None, GTC),
+    "unknown-cancel": ("B", "BUY", 10, "30", GTC),
+    "unsent-cancel": ("B", "BUY", 10, "30", GTC),
+    "refused-cancel": ("B", "BUY", 10, "30", GTC),
+    "unsent-replace": ("B", "BUY", 10, "30", GTC),
+    "denied-replace": ("B", "BUY", 10, "30", GTC),
+    "replaced": ("B", "BUY", 10, "30", GTC),
+    "short-replace": ("B", "BUY", 150, None, GTC),
+    "twice": ("A", "BUY", 30, None, GTC),
+    "expiring-late": ("B", "BUY", 10, "30", DAY),
+    "poisoned": ("B", "BUY", 10, None, GTC),
+    "halted-1": ("A", "BUY", 10, None, DAY),
+    "halted-2": ("A", "BUY", 10, None, DAY),
+    "refused-1": ("A", "BUY", 1, None, GTC),
+    "refused-2": ("B", "BUY", 1, None, GTC),
+    "refused-3": ("A", "BUY", 2, None, GTC),
+    "last": ("A", "BUY", 10, None, DAY),
+}
+
+
+class Script:
+    """What the strategy and the person do at the end of which bar."""
+
+    def __init__(self, *, spread: bool = False) -> None:
+        self.spread = spread
+        self.strategy: dict[int, Callable[[Strategy], Any]] = {
+            0: lambda s: s.submit(
+                self.orders("filled partial resting expiring denied-lot denied-symbol refused")
+            ),
+            1: lambda s: s.submit(self.orders("filled cancelled slow-cancel slow-replace late")),
+            2: self._ask_for_what_comes_late,
+            4: self._doubts,
+            5: lambda s: s.submit(
+                self.orders(
+                    "unknown-cancel unsent-cancel refused-cancel unsent-replace denied-replace replaced short-replace"
+                )
+            ),
+            6: self._commands,
+            7: lambda s: s.submit(self.orders("twice filled")),
+            8: lambda s: s.set_targets({self.symbol("target-1", "A"): 20, self.symbol("target-2", "B"): 500}),
+            9: lambda s: s.submit(self.orders("expiring-late")),
+            14: lambda s: s.submit(self.orders("poisoned")),
+            17: lambda s: (s.submit(self.orders("halted-1")), s.cancel("replaced")),
+            18: lambda s: s.submit(self.orders("refused-1 refused-2 refused-3")),
+            21: lambda s: s.submit(self.orders("last")),
+        }
+        self.person: dict[int, Callable[[Run], Any]] = {
+            3: lambda run: run.ask("desk", lambda to: SubmitOrders((self.order("filled"), self._other_terms()), False, to)),
+            6: self._questions,
+            10: lambda run: run.ask("desk", lambda to: CancelOrders(("filled", "resting-not", "partial-not"), to)),
+            12: self._change_of_mind,
+            13: self._late_reports,
+            16: lambda run: run.ask("circuit_breaker", lambda to: HaltTrading("lunch", to)),
+            17: lambda run: run.ask("circuit_breaker", lambda to: ResumeTrading("back", to)),
+            18: lambda run: run.ask("desk", lambda to: SubmitOrders((self.order("halted-2"),), False, to)),
+            19: self._escalation,
+            20: self._questions,
+            RELEASE_BAR: lambda run: (run.ask("rebalancer", Flatten), run.port.release()),
+            24: self._questions,
+        }
+
+    def symbol(self, name: str, plain: str) -> str:
+        return name if self.spread and plain in PRICES else plain
+
+    def order(self, name: str) -> Order:
+        symbol, side, quantity, limit, tif = ORDERS[name]
+        make = Order.buy if side == "BUY" else Order.sell
+        return make(self.symbol(name, symbol), quantity, limit, client_order_id=name, time_in_force=tif)
+
+    def orders(self, names: str) -> list[Order]:
+        return [self.order(name) for name in names.split()]
+
+    def symbols(self) -> dict[str, str]:
+        """Every symbol that trades, with the one whose prices it has."""
+        if not self.spread:
+            return {symbol: symbol for symbol in PRICES}
+        named = {name: terms[0] for name, terms in ORDERS.items() if terms[0] in PRICES}
+        return {**named, "target-1": "A", "target-2": "B"}
+
+    def _other_terms(self) -> Order:
+        return msgspec.structs.replace(self.order("filled"), quantity=Decimal(61))
+
+    def _ask_for_what_comes_late(self, strategy: Strategy) -> None:
+        strategy.cancel("cancelled", "slow-cancel")
+        strategy.replace("slow-replace", 25, "33")
+
+    def _doubts(self, strategy: Strategy) -> None:
+        strategy.submit(self.orders("doubt absent not-sent slow-accept quick-cancel"))
+        strategy.cancel("quick-cancel")
+
+    def _commands(self, strategy: Strategy) -> None:
+        strategy.cancel("unknown-cancel", "unsent-cancel", "refused-cancel")
+        strategy.replace("unsent-replace", 20, "31")
+        strategy.replace("denied-replace", "0.5")
+        strategy.replace("replaced", 20, "31")
+        strategy.replace("short-replace", 50)
+        strategy.replace("filled", 100)
+
+    def _questions(self, run: Run) -> None:
+        run.ask("desk", lambda to: GetOrderStatus(("filled", "partial", "slow-cancel", "never"), to))
+        run.ask("desk", lambda to: ReplaceOrder("expiring", Decimal(20), None, to))
+        run.ask("journal", lambda to: GetFilledOrders(0, to))
+        run.ask("positions", GetPositions)
+        run.ask("risk_gate", GetAccountInfo)
+
+    def _change_of_mind(self, run: Run) -> None:
+        symbol = self.symbol("target-1", "A")
+        run.ask("rebalancer", lambda to: SetTargets({symbol: Decimal(70)}, reply_to=to))
+        run.ask("rebalancer", lambda to: SetTargets({symbol: Decimal(50)}, reply_to=to))
+
+    def _late_reports(self, run: Run) -> None:
+        run.port.correct("late")
+        run.port.say(Executed("ghost.0", Fill(fill_key="g", quantity=Decimal(1), price=Decimal(1), at_ns=1), Decimal(1)))
+
+    def _escalation(self, run: Run) -> None:
+        run.post("circuit_breaker", Escalated("somebody", "gave up"))
+        run.ask("circuit_breaker", lambda to: ResumeTrading("looked at it", to))
+
+
+class Actor(Strategy):
+    """Plays the strategy's part of the script and remembers what it was told."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self.bar = -1
+        self.seen: list[Any] = []
+
+    def on_bars(self, bars: Bars) -> None:
+        self.bar += 1
+        act = self.script.strategy.get(self.bar)
+        if act is not None:
+            act(self)
+
+    def on_order(self, status: OrderStatus) -> None:
+        self.seen.append(public(status))
+
+    def update_positions(self, filled_orders: list[OrderStatus]) -> None:
+        self.seen.append([public(status) for status in filled_orders])
+
+
+class ScriptedPort:
+    """Stands before the simulated exchange. What it is told to do to a command, it does once."""
+
+    def __init__(self, run: Run) -> None:
+        backtest = run.backtest
+        self.run = run
+        self.commands: list[Any] = []
+        self.executed: dict[str, Executed] = {}
+        self._post = backtest.dispatcher.post
+        self._connection = backtest.dispatcher.cells["connection/main"]
+        self._held: list[Callable[[], Any]] = []
+        self._hold = False
+        self._broker = SimulatedBroker(
+            backtest.exchange, self._from_exchange, self._connection, lambda: backtest.dispatcher.now_ns, run.epoch
+        )
+        self._tricks: dict[tuple[str, str], Callable[[Any, int], Any]] = {
+            ("CancelRequest", "slow-cancel"): self._later,
+            ("ReplaceRequest", "slow-replace"): self._answer_later,
+            ("NewOrder", "slow-accept"): self._answer_later,
+            ("NewOrder", "doubt"): self._lose_answer,
+            ("NewOrder", "absent"): self._lose,
+            ("NewOrder", "not-sent"): lambda c, n: self.say(NotSent(c.wire_id, CommandKind.NEW, "no line"), n),
+            ("CancelRequest", "unknown-cancel"): self._lose,
+            ("CancelRequest", "unsent-cancel"): lambda c, n: self.say(NotSent(c.wire_id, CommandKind.CANCEL, "no line"), n),
+            ("CancelRequest", "refused-cancel"): lambda c, n: self.say(CancelRefused(c.wire_id, "BUSY", "not now"), n),
+            ("ReplaceRequest", "unsent-replace"): lambda c, n: self.say(
+                NotSent(c.new_wire_id, CommandKind.REPLACE, "no line"), n
+            ),
+            **{("NewOrder", name): self._refuse for name in ORDERS if name.startswith("refused") and "cancel" not in name},
+        }
+        original = backtest.exchange.on_bars
+        backtest.exchange.on_bars = lambda bars: self._twice(original(bars))  # type: ignore[method-assign]
+
+    def accept(self, command: Any, cause: int) -> None:
+        self.commands.append(command)
+        base_id = getattr(command, "wire_id", "").rpartition(".")[0]
+        trick = self._tricks.pop((type(command).__name__, base_id), self._broker.accept)
+        trick(command, cause)
+
+    def say(self, report: Any, cause: int = 0) -> None:
+        self._post(self._connection, report, cause)
+
+    def release(self) -> None:
+        """Let out what was held, and know at last that `absent` was never written."""
+        for act in self._held:
+            act()
+        self.say(NotSent("absent.0", CommandKind.NEW, "found in the line's log"))
+
+    def correct(self, name: str) -> None:
+        """Let the broker correct the price of an order's fill long after, and repeat it."""
+        told = self.executed[name]
+        cheaper = msgspec.structs.replace(told.fill, price=told.fill.price - 1, revision=1)
+        self.run.backtest.exchange._account.cash += cheaper.quantity
+        for fill in (told.fill, cheaper, cheaper, told.fill):
+            self.say(msgspec.structs.replace(told, fill=fill))
+
+    def _twice(self, reports: list[Any]) -> list[Any]:
+        """Pass on what the exchange says of a bar; `twice` is told twice what was filled."""
+        said = []
+        for report in reports:
+            base_id = report.wire_id.rpartition(".")[0]
+            if isinstance(report, Executed):
+                self.executed[base_id] = report
+            said += [report, copy(report)] if base_id == "twice" else [report]
+        return said
+
+    def _from_exchange(self, ref: Any, report: Any, cause: int) -> None:
+        if self._hold:
+            self._held.append(lambda: self.say(report, cause))
+        else:
+            self.say(report, cause)
+
+    def _later(self, command: Any, cause: int) -> None:
+        self._held.append(lambda: self._broker.accept(command, cause))
+
+    def _answer_later(self, command: Any, cause: int) -> None:
+        self._hold = True
+        self._broker.accept(command, cause)
+        self._hold = False
+
+    def _lose(self, command: Any, cause: int) -> None:
+        kind = CommandKind.NEW if type(command).__name__ == "NewOrder" else CommandKind.CANCEL
+        self.say(OutcomeUnknown(command.wire_id, kind, "time-out"), cause)
+
+    def _lose_answer(self, command: Any, cause: int) -> None:
+        self._hold, held = True, self._held
+        self._held = []
+        self._broker.accept(command, cause)
+        self._hold, self._held = False, held
+        self.say(OutcomeUnknown(command.wire_id, CommandKind.NEW, "time-out"), cause)
+
+    def _refuse(self, command: Any, cause: int) -> None:
+        self.run.backtest.exchange._orders.reject(command.wire_id.rpartition(".")[0], command.wire_id)
+        self.say(Rejected(command.wire_id, "NO", "not today"), cause)
+
+
+class Outcome(msgspec.Struct):
+    """Everything that anybody outside can see of a run, without the numbers of records."""
+
+    orders: dict[str, OrderStatus]
+    fills: list[Any]
+    positions: Any
+    cash: Decimal
+    broker_positions: Any
+    broker_cash: Decimal
+    equity: list[Any]
+    commands: list[Any]
+    answers: list[Any]
+    seen: list[Any]
+    journal: list[Any]
+    causes: list[int | None]
+
+
+class Run:
+    """One run of a script. `snapshot_every` is the number of records after which the states are snapshotted."""
+
+    def __init__(self, script: Script, snapshot_every: int = 10_000) -> None:
+        self.script = script
+        self.strategy = Actor(script)
+        self.backtest = Backtest(settings_of(script.spread), feed_of(script.spread), (("main", self.strategy),))
+        self.port = ScriptedPort(self)
+        self.backtest.dispatcher.ports["broker/main"] = self.port
+        self.answers: list[Any] = []
+        self.bar = -1
+        self.books: Any = None
+        self.between_bars: Callable[[int], Any] = lambda bar: None
+        self._snapshot_every = snapshot_every
+
+    def epoch(self) -> int | None:
+        return self.backtest._epoch_now()
+
+    def play(self) -> Outcome:
+        """Run from start to stop and return what came of it."""
+        dispatcher = self.backtest.dispatcher
+        self.backtest.start()
+        for self.bar, bars in enumerate(self.backtest.feed):
+            self.backtest.step(bars)
+            act = self.script.person.get(self.bar)
+            if act is not None:
+                act(self)
+                dispatcher.run(dispatcher.now_ns)
+            if len(dispatcher.log.records) >= self._snapshot_every:
+                dispatcher.snapshot()
+            self.between_bars(self.bar)
+        ledger = dispatcher.view("positions")
+        self.books = (ledger.positions("main"), ledger.accounts["main"].cash)
+        self.backtest.stop()
+        return self.outcome()
+
+    def records(self) -> Iterator[Record]:
+        return BacktestResult(self.backtest, 1.0).records()
+
+    def ask(self, actor: str, request: Callable[[Any], Any]) -> None:
+        self.answers.append(public(self.backtest.ask(actor, request)))
+
+    def post(self, actor: str, message: Any) -> None:
+        dispatcher = self.backtest.dispatcher
+        dispatcher.post(dispatcher.refer(actor), message)
+        dispatcher.run(dispatcher.now_ns)
+
+    def outcome(self) -> Outcome:
+        backtest = self.backtest
+        result = BacktestResult(backtest, 1.0)
+        records = list(self.records())
+        journal, causes = without_restarts(records)
+        return Outcome(
+            orders={status.client_order_id: public(status) for status in result.orders()},
+            fills=[(r.at_ns, r.event) for r in records if type(r.event) is OrderFilled],
+            positions=self.books[0],
+            cash=self.books[1],
+            broker_positions=backtest.exchange._account.positions(),
+            broker_cash=backtest.exchange._account.cash,
+            equity=result.equity,
+            commands=self.port.commands,
+            answers=self.answers,
+            seen=self.strategy.seen,
+            journal=journal,
+            causes=causes,
+        )
+
+
+def public(value: Any) -> Any:
+    """Return an answer or a status with its record number taken out."""
+    if isinstance(value, OrderStatus):
+        return msgspec.structs.replace(value, last_record=0)
+    if isinstance(value, list):
+        return [public(entry) for entry in value]
+    return value
+
+
+def without_restarts(records: list[Record]) -> tuple[list[Any], list[int | None]]:
+    """Return the journal and its causes as they would be had nobody been restarted: numbers count only what is left.
+
+    A timer that was armed again has its restart for a cause, so what such an actor's restart caused is None: it cannot be compared.
+    """
+    numbers: dict[int, int | None] = {}
+    kept: list[Any] = []
+    causes: list[int | None] = []
+    for record in records:
+        cause = numbers[record.cause] if record.cause > 0 else record.cause
+        if type(record.event) is ActorRestarted:
+            numbers[record.number] = None if record.event.actor in REARMING else cause
+        else:
+            kept.append((record.at_ns, record.event))
+            causes.append(cause)
+            numbers[record.number] = len(kept)
+    return kept, causes
+
+
+@cache
+def feed_of(spread: bool) -> BarFeed:
+    first = date(2021, 3, 1)
+    rows = {}
+    for symbol, like in Script(spread=spread).symbols().items():
+        rows[symbol] = []
+        for index in range(BARS):
+            opened = PRICES[like] + ((index * 7) % 5 - 2) * 0.5
+            row = (first + timedelta(days=index), opened, opened + 1, opened - 1, opened + 0.25, 1000.0)
+            rows[symbol].append(row)
+    return BarFeed.from_rows(rows)
+
+
+@cache
+def settings_of(spread: bool) -> Any:
+    return load(
+        {
+            "execution": {
+                "mode": "backtest",
+                "backtest": {
+                    "slippage": "0.001",
+                    "commission": 1,
+                    "participation": "0.1",
+                    "account": {"cash": 10_000_000 if spread else 52_000},
+                },
+            },
+            "breaker": {"rejections": 3},
+        }
+    )
