@@ -24,11 +24,11 @@ from .events import (
 )
 from .machines.order import OrderMachine
 from .messages import (
-    BeginOrder,
     CancelLeg,
     CancelOrder,
     CancelOrders,
     ChangeOrder,
+    CheckOrder,
     CommandRefused,
     DeskMessage,
     GetOrderStatus,
@@ -73,15 +73,15 @@ class Desk(Actor[DeskMessage]):
         for order, slot in zip(message.orders, self.ctx.split(message.reply_to, len(message.orders)), strict=True):
             if not order.account:
                 order = msgspec.structs.replace(order, account=self._default_account)  # noqa: PLW2901 - the same order, its account filled in
-            if not ID_FORM.fullmatch(order.client_order_id):
+            if message.fresh:
+                self._take(order, slot)
+            elif ID_FORM.fullmatch(order.client_order_id):
+                self._take_once(order, slot)
+            else:
                 text = (
                     f"client_order_id {order.client_order_id!r}: 1 to 40 letters, digits, '-', '_' or ':' are accepted"
                 )
                 self.ctx.reply(slot, CommandRefused(text))
-            elif message.fresh:
-                self._take(order, slot)
-            else:
-                self._take_once(order, slot)
 
     def _take_once(self, order: Order, slot: ReplyTo | None) -> None:
         """Take an order whose id may have been used before; the same terms again are answered with the first order."""
@@ -95,8 +95,8 @@ class Desk(Actor[DeskMessage]):
     def _take(self, order: Order, slot: ReplyTo | None) -> None:
         arrival = Arrival(self.ctx.now_ns, self._market.last_price(order.symbol))
         record = self.ctx.record(OrderSubmitted(order.client_order_id, order, arrival))
-        ref = self.ctx.spawn("orders", "order/" + order.client_order_id, (record,))
-        self.ctx.tell(ref, BeginOrder(slot))
+        self.ctx.spawn("orders", "order/" + order.client_order_id, (record,))
+        self.ctx.tell(self.ctx.refer("risk_gate"), CheckOrder(order, slot))
 
     def _answer_again(self, known: OrderMachine, order: Order, slot: ReplyTo | None) -> None:
         if known.terms == order:

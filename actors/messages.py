@@ -138,12 +138,6 @@ class CommandRefused(Message, frozen=True):
 # --- Desk to order ---------------------------------------------------------------------------------------------------
 
 
-class BeginOrder(Message, frozen=True):
-    """Start the order that was just submitted."""
-
-    reply_to: ReplyTo | None
-
-
 class CancelOrder(Message, frozen=True):
     """Cancel this order."""
 
@@ -307,8 +301,7 @@ class CooldownOver(Message, frozen=True):
 
 DeskMessage = SubmitOrders | CancelOrders | ReplaceOrder | GetOrderStatus | LateReport | HistoryFound | MessagePoisoned
 OrderMessage = (
-    BeginOrder
-    | CancelOrder
+    CancelOrder
     | ChangeOrder
     | OrderPassed
     | OrderRefused

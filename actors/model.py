@@ -34,6 +34,9 @@ class Side(StrEnum):
         return Side.SELL if self is Side.BUY else Side.BUY
 
 
+_BUY, _SELL = Side.BUY, Side.SELL
+
+
 class OrderType(StrEnum):
     """FIX tag 40. Every type has its rules in the simulated exchange; a broker's capabilities say which of them it takes."""
 
@@ -105,14 +108,14 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False
         cls, symbol: str, quantity: Decimal | int | str, limit_price: Decimal | str | None = None, **terms: Any
     ) -> Order:
         """Return an order to buy: at market, or at `limit_price` or better."""
-        return cls._of(symbol, Side.BUY, quantity, limit_price, terms)
+        return cls._of(symbol, _BUY, quantity, limit_price, terms)
 
     @classmethod
     def sell(
         cls, symbol: str, quantity: Decimal | int | str, limit_price: Decimal | str | None = None, **terms: Any
     ) -> Order:
         """Return an order to sell: at market, or at `limit_price` or better."""
-        return cls._of(symbol, Side.SELL, quantity, limit_price, terms)
+        return cls._of(symbol, _SELL, quantity, limit_price, terms)
 
     @classmethod
     def _of(cls, symbol: str, side: Side, quantity: Any, limit_price: Any, terms: dict[str, Any]) -> Order:

@@ -29,11 +29,9 @@ from .events import (
 from .machines.order import CLOSING, OrderMachine, OrderRecord, Pending
 from .machines.order_table import RANK, Proof
 from .messages import (
-    BeginOrder,
     CancelLeg,
     CancelOrder,
     ChangeOrder,
-    CheckOrder,
     CheckReplace,
     ChildClosed,
     CommandRefused,
@@ -69,6 +67,16 @@ _PROVED_REASON = {
     BrokerOrderState.EXPIRED: CancelReason.EXPIRED,
 }
 
+# Looked up once: a member of an enum costs more than what is done with it.
+ASKED = Pending.ASKED
+NO = Pending.NO
+INTENDED = Proof.INTENDED
+NOTHING = Proof.NOTHING
+WORKING = Proof.WORKING
+R_CANCELLED = RANK[Proof.CANCELLED]
+R_EXPIRED = RANK[Proof.EXPIRED]
+R_REJECTED = RANK[Proof.REJECTED]
+
 
 class Order(Actor[OrderMessage]):
     """Looks after one order until it is finished."""
@@ -90,15 +98,11 @@ class Order(Actor[OrderMessage]):
     # --- Submit ------------------------------------------------------------------------------------------------------
 
     @handler
-    def begin(self, message: BeginOrder) -> None:
-        self.ctx.tell(self.ctx.refer("risk_gate"), CheckOrder(self.machine.order, message.reply_to))
-
-    @handler
     def passed(self, message: OrderPassed) -> None:
         machine, ctx = self.machine, self.ctx
-        if machine.proof is not Proof.NOTHING:
+        if machine.proof is not NOTHING:
             return
-        if machine.cancel is Pending.ASKED:
+        if machine.cancel is ASKED:
             self._close(
                 OrderCancelled(machine.order.client_order_id, CancelReason.REQUESTED, "cancelled before it was sent")
             )
@@ -110,7 +114,7 @@ class Order(Actor[OrderMessage]):
 
     @handler
     def refused(self, message: OrderRefused) -> None:
-        if self.machine.proof is Proof.NOTHING:
+        if self.machine.proof is NOTHING:
             self._close(OrderDenied(self.machine.order.client_order_id, message.denial))
             self._answer(message.reply_to)
 
@@ -122,9 +126,9 @@ class Order(Actor[OrderMessage]):
         if machine.is_closed:
             self.ctx.reply(message.reply_to, False)
             return
-        if machine.cancel is Pending.NO:
+        if machine.cancel is NO:
             self.ctx.record(OrderCancelRequested(machine.order.client_order_id))
-            if machine.proof is Proof.WORKING:
+            if machine.proof is WORKING:
                 self.ctx.tell(self._connection(), CancelLeg(machine.wire_id))
         self.ctx.reply(message.reply_to, True)
 
@@ -134,9 +138,9 @@ class Order(Actor[OrderMessage]):
         order = machine.order
         if (
             machine.is_closed
-            or machine.proof is not Proof.WORKING
-            or machine.replace is not Pending.NO
-            or machine.cancel is not Pending.NO
+            or machine.proof is not WORKING
+            or machine.replace is not NO
+            or machine.cancel is not NO
         ):
             why = f"it is {machine.state}" if machine.is_closed else "another command about it has no answer yet"
             self.ctx.reply(message.reply_to, CommandRefused(f"order {order.client_order_id} cannot be replaced: {why}"))
@@ -151,7 +155,7 @@ class Order(Actor[OrderMessage]):
     @handler
     def replace_passed(self, message: ReplacePassed) -> None:
         machine, new = self.machine, message.approved.order
-        if machine.is_closed or machine.replace is not Pending.NO:
+        if machine.is_closed or machine.replace is not NO:
             text = "the order was closed or changed before the replacement was approved"
             self.ctx.record(OrderReplaceRefused(new.client_order_id, "TOO_LATE", text))
         else:
@@ -173,12 +177,12 @@ class Order(Actor[OrderMessage]):
         machine = self.machine
         if not machine.broker_order_id:
             self.ctx.record(OrderAccepted(machine.order.client_order_id, message.wire_id, message.broker_order_id))
-            if machine.cancel is Pending.ASKED and not machine.is_closed:
+            if machine.cancel is ASKED and not machine.is_closed:
                 self.ctx.tell(self._connection(), CancelLeg(message.wire_id))
 
     @handler
     def rejected(self, message: Rejected) -> None:
-        if RANK[self.machine.proof] < RANK[Proof.REJECTED]:
+        if RANK[self.machine.proof] < R_REJECTED:
             self._close(OrderRejected(self.machine.order.client_order_id, message.code, message.text))
 
     @handler
@@ -191,21 +195,21 @@ class Order(Actor[OrderMessage]):
 
     @handler
     def cancelled(self, message: Cancelled) -> None:
-        if RANK[self.machine.proof] < RANK[Proof.CANCELLED]:
+        if RANK[self.machine.proof] < R_CANCELLED:
             reason = CancelReason.REQUESTED if self.machine.cancel_wanted else CancelReason.BROKER
             self._close(OrderCancelled(self.machine.order.client_order_id, reason, message.text))
 
     @handler
     def expired(self, message: Expired) -> None:
-        if RANK[self.machine.proof] < RANK[Proof.EXPIRED]:
+        if RANK[self.machine.proof] < R_EXPIRED:
             self._close(OrderCancelled(self.machine.order.client_order_id, CancelReason.EXPIRED))
 
     @handler
     def cancel_refused(self, message: CancelRefused) -> None:
         machine = self.machine
-        if machine.replace is not Pending.NO:
+        if machine.replace is not NO:
             return  # it may mean only that the leg was replaced meanwhile; the replacement's answer tells, and asks again
-        if machine.cancel is not Pending.NO and message.wire_id == machine.wire_id:
+        if machine.cancel is not NO and message.wire_id == machine.wire_id:
             self.ctx.record(OrderCancelRefused(machine.order.client_order_id, message.code, message.text))
 
     @handler
@@ -216,7 +220,7 @@ class Order(Actor[OrderMessage]):
             self.ctx.record(
                 OrderReplaced(order_id, message.wire_id, message.broker_order_id, message.quantity, message.limit_price)
             )
-            if machine.cancel is not Pending.NO and not machine.is_closed:
+            if machine.cancel is not NO and not machine.is_closed:
                 self.ctx.tell(self._connection(), CancelLeg(message.wire_id))  # the cancel was about the leg before
             self._tell_parent(was_closed=was_closed)
 
@@ -225,12 +229,12 @@ class Order(Actor[OrderMessage]):
         machine = self.machine
         if message.wire_id == machine.next_wire_id:
             self.ctx.record(OrderReplaceRefused(machine.order.client_order_id, message.code, message.text))
-            if machine.cancel is not Pending.NO and not machine.is_closed:
+            if machine.cancel is not NO and not machine.is_closed:
                 self.ctx.tell(self._connection(), CancelLeg(machine.wire_id))  # it may have been refused meanwhile
 
     @handler
     def outcome_unknown(self, message: OutcomeUnknown) -> None:
-        if self.machine.question(message.kind) is Pending.ASKED:
+        if self.machine.question(message.kind) is ASKED:
             self.ctx.record(OrderInDoubt(self.machine.order.client_order_id, message.kind, message.reason))
         self.ctx.tell(self._connection(), QueryLeg(message.wire_id))
 
@@ -239,7 +243,7 @@ class Order(Actor[OrderMessage]):
         order_id = self.machine.order.client_order_id
         match message.kind:
             case CommandKind.NEW:
-                if self.machine.proof is Proof.INTENDED:
+                if self.machine.proof is INTENDED:
                     self._close(OrderCancelled(order_id, CancelReason.NOT_SENT, message.reason))
             case CommandKind.CANCEL:
                 self.ctx.record(OrderCancelRefused(order_id, "NOT_SENT", message.reason))
@@ -253,6 +257,12 @@ class Order(Actor[OrderMessage]):
         was_closed = machine.is_closed
         if not machine.broker_order_id:
             self.ctx.record(OrderAccepted(order_id, message.wire_id, message.broker_order_id))
+        if message.wire_id == machine.next_wire_id:  # the broker names the last leg: the replacement was made
+            self.ctx.record(
+                OrderReplaced(
+                    order_id, message.wire_id, message.broker_order_id, machine.next_quantity, machine.next_limit_price
+                )
+            )
         if message.cumulative_quantity > 0:
             price = message.average_price
             notional = None if price is None else price * message.cumulative_quantity
@@ -263,16 +273,16 @@ class Order(Actor[OrderMessage]):
         if reason is not None and RANK[machine.proof] < RANK[CLOSING[reason]]:
             asked = machine.cancel_wanted and reason is CancelReason.BROKER
             self.ctx.record(OrderCancelled(order_id, CancelReason.REQUESTED if asked else reason))
-        elif message.state is BrokerOrderState.REJECTED and RANK[machine.proof] < RANK[Proof.REJECTED]:
+        elif message.state is BrokerOrderState.REJECTED and RANK[machine.proof] < R_REJECTED:
             self.ctx.record(OrderRejected(order_id, "REJECTED", "found rejected at the broker"))
-        elif machine.cancel is not Pending.NO and not machine.is_closed:
+        elif machine.cancel is not NO and not machine.is_closed:
             self.ctx.tell(self._connection(), CancelLeg(machine.wire_id))
         self._tell_parent(was_closed=was_closed)
 
     @handler
     def absent(self, message: OrderAbsent) -> None:
         """One negative look-up proves nothing: the order stays as it is, in doubt if it was sent."""
-        if self.machine.new is Pending.ASKED:
+        if self.machine.new is ASKED:
             self.ctx.record(
                 OrderInDoubt(self.machine.order.client_order_id, CommandKind.NEW, "the broker does not know it")
             )
@@ -280,7 +290,7 @@ class Order(Actor[OrderMessage]):
     @handler
     def recheck(self, message: Recheck) -> None:
         machine = self.machine
-        if machine.proof is Proof.NOTHING:
+        if machine.proof is NOTHING:
             denial = Denial("INTERNAL_ERROR", "checking the order failed twice, so it was not sent", {})
             self._close(OrderDenied(machine.order.client_order_id, denial))
         elif not machine.is_closed or machine.cumulative is not None:

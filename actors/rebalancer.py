@@ -48,7 +48,7 @@ class Working(msgspec.Struct, frozen=True):
 
 
 class RebalancerState(msgspec.Struct):
-    """Targets by symbol, our open order by symbol and back, symbols that wait for a flatten's cancels, counters for ids.
+    """Targets by symbol, our open order by symbol and back, symbols that wait for a flatten's cancels since when, counters for ids.
 
     `failed` has the symbols whose order ended for good, with the reason, until their targets are dropped.
     """
@@ -56,7 +56,7 @@ class RebalancerState(msgspec.Struct):
     targets: dict[str, Target] = msgspec.field(default_factory=dict)
     working: dict[str, Working] = msgspec.field(default_factory=dict)
     symbols: dict[str, str] = msgspec.field(default_factory=dict)
-    clearing: dict[str, None] = msgspec.field(default_factory=dict)
+    clearing: dict[str, int] = msgspec.field(default_factory=dict)
     failed: dict[str, str] = msgspec.field(default_factory=dict)
     plans: int = 0
     orders: int = 0
@@ -77,7 +77,7 @@ class Rebalancer(Actor[RebalancerMessage]):
     def on_start(self) -> None:
         """Go on looking for what a flatten waits for."""
         if self.state.clearing:
-            self.ctx.set_timer("look", LOOK_AGAIN_NS, LookAgain())
+            self._look_later()
 
     # --- Requests ------------------------------------------------------------------------------------------------------
 
@@ -112,7 +112,8 @@ class Rebalancer(Actor[RebalancerMessage]):
         )
         if open_ids:
             self.ctx.tell(self.ctx.refer("desk"), CancelOrders(open_ids))
-            self.ctx.set_timer("look", 0, LookAgain())
+            self._advance(None)
+            self._look_later()
             self.ctx.reply(message.reply_to, [])
         else:
             self._advance(message.reply_to)
@@ -121,7 +122,15 @@ class Rebalancer(Actor[RebalancerMessage]):
     def look_again(self, message: LookAgain) -> None:
         self._advance(None)
         if self.state.clearing and any(self._open_elsewhere(symbol) for symbol in self.state.clearing):
-            self.ctx.set_timer("look", LOOK_AGAIN_NS, LookAgain())
+            self._look_later()
+
+    def _look_later(self) -> None:
+        """Look again after LOOK_AGAIN_NS, then twice that, and so on: the times follow from when the flatten was, whoever was rebuilt."""
+        since = max(self.state.clearing.values(), default=self.ctx.now_ns)
+        waited, wait = self.ctx.now_ns - since, LOOK_AGAIN_NS
+        while wait <= waited:
+            wait *= 2
+        self.ctx.set_timer("look", wait - waited, LookAgain())
 
     @handler
     def child_closed(self, message: ChildClosed) -> None:
@@ -212,7 +221,7 @@ class Rebalancer(Actor[RebalancerMessage]):
             self.state.clearing.pop(symbol, None)
             self.state.failed.pop(symbol, None)
             if event.cancel_first:
-                self.state.clearing[symbol] = None
+                self.state.clearing[symbol] = record.at_ns
 
     @fold
     def _dropped(self, event: TargetDropped, record: Record) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +21,7 @@ _NEXT_KEY = re.compile(r'(?:(?P<quoted>"(?:[^"\\]|\\.)*")|(?P<plain>[^."=\s]+))(
 _START_OF_PATH = re.compile(r'[\w."-]*')
 
 
-def load(source: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) -> Settings:
+def load(source: str | PathLike[str] | Mapping[str, Any], overrides: Sequence[str] = ()) -> Settings:
     """Read settings from a YAML file, or from a mapping of the same form, and check them.
 
     Each override is `path=value` with a YAML value, as `execution.backtest.slippage=0.001`; a key that contains a point is put in quotes
@@ -37,7 +38,7 @@ def load(source: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) 
 
 
 def examine(
-    source: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()
+    source: str | PathLike[str] | Mapping[str, Any], overrides: Sequence[str] = ()
 ) -> tuple[Settings, tuple[Problem, ...]]:
     """Do what `load` does, and return the problems with what could be read: a setting with a problem has its default.
 
@@ -68,9 +69,9 @@ class _Loading:
         where = next(self._origins[start] for start in _starts(path) if start in self._origins)
         self._note_at(where, path, value, message)
 
-    def file(self, file: str | Path) -> Any:
+    def file(self, file: str | PathLike[str]) -> Any:
         """Read a file to plain values, null where it cannot be read."""
-        self._origins[()] = name = str(file)
+        self._origins[()] = name = fspath(file)
         try:
             text = Path(file).read_text(encoding="utf-8")
         except OSError as error:

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None, version: str = "") -> int:
     if chosen.config is None:
         chosen.config = _config_among(chosen.set)
     if chosen.config is None:
-        parser.error(f"CONFIG is missing: ordersmith {chosen.command} CONFIG")
+        chosen.parser.error("CONFIG is missing: the path of a YAML file")
     try:
         status = _run(chosen)
         sys.stdout.flush()
@@ -95,6 +95,7 @@ def _parser(version: str) -> argparse.ArgumentParser:
 
 def _add_config(parser: argparse.ArgumentParser, options: str) -> None:
     parser.usage = f"%(prog)s CONFIG {options}"
+    parser.set_defaults(parser=parser)
     parser.add_argument("config", metavar="CONFIG", nargs="?", help="YAML file with the settings")
     parser.add_argument(
         "--set",

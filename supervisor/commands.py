@@ -7,6 +7,7 @@ later costs none of its outputs so far.
 from __future__ import annotations
 
 import importlib.util
+import shlex
 import signal
 import sys
 import threading
@@ -113,12 +114,14 @@ def backtest(config: str, overrides: Sequence[str], *, out: Path | None, as_json
             written, ending = _write(out, result, ending, journal_kept=settings.journal.keep == "all")
         summary = result.summary
         _tell_all("warning: ", summary.warnings[len(feed.warnings) :])
-        _tell_all("", filter(None, (ending.trace, ending.sentence)))
     if as_json:
         _say(as_object(summary, ending, written))
     else:
-        print_summary(summary, f"Backtest of {config}{', broken off' if ending.status else ''}")
+        _say(f"Backtest of {config}{f', broken off on {summary.end}' if ending.status else ''}")
+        print_summary(summary)
         _say(_where(out, written))
+    sys.stdout.flush()  # what follows is to stand below it
+    _tell_all("", filter(None, (ending.trace, ending.sentence)))
     return ending.status
 
 
@@ -255,8 +258,11 @@ def check(config: str, overrides: Sequence[str]) -> int:
     if found.problems:
         raise ConfigError("\n".join(found.problems))
     _say(f"{config}: nothing is wrong.\n")
-    for name, value in _described(config, found):
+    for name, value in _described(found):
         _say(f"{name:<10}{value}")
+    if not _missing(settings):
+        words = ["ordersmith", "backtest", config, *(word for override in overrides for word in ("--set", override))]
+        _say(f"{'run it':<10}{shlex.join(words)}")
     defaults = dict(describe(Settings()))
     changed = [(path, value) for path, value in describe(settings) if defaults.get(path) != value]
     _say("\nSettings that differ from their defaults:" if changed else "\nEvery setting has its default.")
@@ -265,7 +271,7 @@ def check(config: str, overrides: Sequence[str]) -> int:
     return 0
 
 
-def _described(config: str, found: Found) -> Iterator[tuple[str, str]]:
+def _described(found: Found) -> Iterator[tuple[str, str]]:
     """Yield what would run, and what is missing for it."""
     settings, mode = found.settings, found.settings.execution.mode
     only = "" if mode == "backtest" else "; this version runs backtests only, `ordersmith backtest` sets the mode aside"
@@ -280,8 +286,6 @@ def _described(config: str, found: Found) -> Iterator[tuple[str, str]]:
     )
     if mode != "backtest" and settings.execution.provider == "alpaca":
         yield from (("missing", line) for line in _unset_secrets(settings))
-    if not _missing(settings):
-        yield "run it", f"ordersmith backtest {config}"
 
 
 def _described_data(feed: BarFeed) -> str:

@@ -29,6 +29,8 @@ class CommitLog:
     counts as durable at once, and is written in groups. `trace_hash` covers the encoded record stream, so it does not depend on the groups.
     """
 
+    __slots__ = ("_busy", "_durable", "_hash", "_store", "_volatile", "_written", "base", "outbox", "records")
+
     def __init__(self, store: JournalStore, last: int = 0) -> None:
         self.records: list[Record] = []
         self.base = last

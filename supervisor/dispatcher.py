@@ -96,6 +96,39 @@ class Dispatcher:
     `crashed(cell, message, error)`, `history_poisoned(cell, error)` and `undeliverable(cell, message)` are set by the lifecycle.
     """
 
+    __slots__ = (
+        "__dict__",
+        "_cause_in",
+        "_cause_out",
+        "_cell",
+        "_effects",
+        "_heap",
+        "_input_number",
+        "_inputs",
+        "_poisoned",
+        "_queue",
+        "_routes",
+        "_runtime",
+        "_timer_number",
+        "asks",
+        "cells",
+        "crashed",
+        "finished",
+        "history_poisoned",
+        "log",
+        "may_spawn",
+        "now_ns",
+        "ports",
+        "readied",
+        "ring",
+        "seed",
+        "spawned",
+        "stop_asked",
+        "turns",
+        "undeliverable",
+        "watched",
+    )
+
     def __init__(self, store: JournalStore, *, seed: int = 0, last: int = 0, ask_bound: int = 10_000) -> None:
         self.seed = seed
         self.now_ns = 0

@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 class BacktestExecutor(OrderExecutor):
     """Executes orders against past prices.
 
-    `run()` goes through all bars with the hosted strategy and returns the result. Without a strategy the caller drives: `advance()` moves to
-    the end of the next bars and returns them, and time moves only there. `config` is a file, a mapping of the same form, or Settings;
+    `run()` goes through all bars with the hosted strategy and returns the result. Without a strategy the caller drives: `advance()` moves
+    to the end of the next bars and returns them, and time moves only there. `config` is a file, a mapping of the same form, or Settings;
     `feed` replaces its data. Raises ConfigError or DataError.
     """
 

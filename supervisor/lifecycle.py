@@ -130,7 +130,7 @@ class Lifecycle:
         except Exception as error:  # noqa: BLE001 - whatever a factory or a fold raises
             self.history_poisoned(cell, error)
             return False
-        if type(actor).on_start is not Actor.on_start:
+        if type(actor).on_start is not Actor.on_start and cell.status != "stopping":
             try:
                 self.dispatcher.turn(cell, actor.on_start)
             except Exception as error:  # noqa: BLE001 - a crash like any other
@@ -153,10 +153,7 @@ class Lifecycle:
         received = type(message).__name__
         poison = attempt > 1
         if poison:
-            subject = getattr(message, "client_order_id", "") or getattr(
-                getattr(message, "order", None), "client_order_id", ""
-            )
-            dispatcher.state(MessagePoisoned(cell.name, received, repr(error), subject))
+            dispatcher.state(MessagePoisoned(cell.name, received, repr(error), _order_of(cell, message)))
             self._answer_unknown(message)
         verdict = cell.supervisor.judge(cell.name, cell.spec, dispatcher.now_ns)
         if verdict is Verdict.RESTART:
@@ -183,7 +180,7 @@ class Lifecycle:
         self.dispatcher.state(ActorRestarted(cell.name, cell.incarnation + 1, received, repr(error)))
         for name in self._restarted_with(cell):
             sibling = self.dispatcher.cells[name]
-            if sibling.status in ("running", "down") and not self._incarnate(sibling):
+            if sibling.status in ("running", "down", "stopping") and not self._incarnate(sibling):
                 return
         if message is None or poison:
             return
@@ -271,7 +268,7 @@ class Lifecycle:
         self._answer_unknown(message)
 
     def _answer_unknown(self, message: Any) -> None:
-        to = getattr(message, "reply_to", None)
+        to = getattr(message, "reply_to", None) or getattr(getattr(message, "then", None), "reply_to", None)
         if to is not None:
             self.dispatcher.turn(self._kernel, lambda: self.dispatcher.reply(to, Unknown()))
 
@@ -362,6 +359,17 @@ class Lifecycle:
             self.dispatcher.forget_routes()
         del self.dispatcher.cells[cell.name]
         cell.supervisor.forget(cell.name)
+
+
+def _order_of(cell: Cell, message: Any) -> str:
+    """Return the id of the order that a message is about: its actor's, or the one that the message names."""
+    if cell.entity:
+        return cell.name.partition("/")[2]
+    for part in (message, getattr(message, "order", None), getattr(getattr(message, "approved", None), "order", None)):
+        order_id: str = getattr(part, "client_order_id", "")
+        if order_id:
+            return order_id
+    return str(getattr(message, "wire_id", "")).rpartition(".")[0]
 
 
 class _Kernel(Actor[RestartDue | ShutdownDeadline]):

@@ -39,14 +39,14 @@ def progress_bar(*, wanted: bool) -> Iterator[Track]:
         yield lambda items, steps: progress.track(items, total=steps)
 
 
-def print_summary(summary: Summary, title: str) -> None:
+def print_summary(summary: Summary) -> None:
     """Print the table that sums up a run."""
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE, show_header=False, title=Text(title), title_justify="left", title_style="bold")
+    table = Table(box=SIMPLE, show_header=False)
     table.add_column(style="dim")
     table.add_column()
     for name, value in summary_rows(summary):
@@ -57,7 +57,10 @@ def print_summary(summary: Summary, title: str) -> None:
 def summary_rows(summary: Summary) -> Iterator[tuple[str, str]]:
     """Yield the lines of the table: what it is, and its value with its unit."""
     s = summary
-    yield "Period", f"{s.start} to {s.end}: {s.sessions:,} sessions, {s.bars:,} bars"
+    yield (
+        "Period",
+        f"{s.start} to {s.end}: {s.sessions:,} {'session' if s.sessions == 1 else 'sessions'}, {s.bars:,} bars",
+    )
     yield "Return", f"{s.total_return:+.2%}"
     yield "Maximum drawdown", f"{s.max_drawdown:.2%}"
     yield "Sharpe ratio", "not defined" if s.sharpe is None else f"{s.sharpe:.2f} a year"

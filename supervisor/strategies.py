@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeGuard
 
 from ..actors.errors import ConfigError
 from ..actors.strategy import Strategy
@@ -49,12 +49,12 @@ def strategy_class(path: str, base: Path) -> type[Strategy]:
     module = _from_file(where, base) if where.endswith(".py") else _from_package(where, base)
     found = getattr(module, name, None)
     if _is_strategy(found):
-        return found  # type: ignore[no-any-return]
+        return found
     offered = [known for known, value in vars(module).items() if _is_strategy(value)]
     accepted = f"accepted here: {either(offered)}" if offered else f"{where} has no subclass of ordersmith.Strategy"
     if found is not None:
         raise ConfigError(f"{PATH}: {name} in {where} is {_kind_of(found)}, no subclass of Strategy; {accepted}")
-    raise ConfigError(f"{PATH}: {where} has no class {name}{_nearest(name, offered)}; {accepted}")
+    raise ConfigError(f"{PATH}: {where} has no class {name}{_nearest(name, offered)} {accepted}")
 
 
 def traceback_of(error: BaseException) -> str:
@@ -73,7 +73,7 @@ def _from_file(where: str, base: Path) -> ModuleType:
     if not file.is_file():
         beside = [neighbour.name for neighbour in file.parent.glob("*.py")]
         raise ConfigError(
-            f"{PATH}: {where} is no file (looked for {file.absolute()}){_nearest(file.name, beside)}; "
+            f"{PATH}: {where} is no file (looked for {file.absolute()}){_nearest(file.name, beside)} "
             "accepted: file.py:Class, relative to the configuration's folder, or package.module:Class"
         )
     # A name that no import statement uses, registered because dataclasses and pickle look their module up.
@@ -94,9 +94,9 @@ def _from_package(where: str, base: Path) -> ModuleType:
             return importlib.import_module(where)
     except ModuleNotFoundError as error:
         file = f"{where.replace('.', '/')}.py"
-        hint = f"; did you mean {file}?" if (base / file).is_file() else ""
+        hint = f"; did you mean {file}?" if (base / file).is_file() else ";"
         raise ConfigError(
-            f"{PATH}: there is no module {where} ({error}){hint}; accepted: package.module:Class of something that is installed "
+            f"{PATH}: there is no module {where} ({error}){hint} accepted: package.module:Class of something that is installed "
             f"or lies in {base}, or file.py:Class"
         ) from error
 
@@ -132,7 +132,7 @@ def _first_on_path(*folders: Path) -> Iterator[None]:
 # --- Judge -------------------------------------------------------------------------------------------------------------
 
 
-def _is_strategy(value: object) -> bool:
+def _is_strategy(value: object) -> TypeGuard[type[Strategy]]:
     return isinstance(value, type) and issubclass(value, Strategy) and value is not Strategy
 
 
@@ -148,7 +148,7 @@ def _check_parameters(kind: type[Strategy], parameters: Mapping[str, Any]) -> No
     missing = [name for name, one in named.items() if one.default is one.empty and name not in parameters]
     accepted = ", ".join(named) or "none"
     problems = [
-        f"{_key(name)}: {kind.__name__} has no such parameter{_nearest(name, named)}; accepted: {accepted}"
+        f"{_key(name)}: {kind.__name__} has no such parameter{_nearest(name, named)} accepted: {accepted}"
         for name in unknown
     ]
     problems += [f"{_key(name)}: is missing; {kind.__name__} needs it, accepted: {accepted}" for name in missing]
@@ -162,7 +162,7 @@ def _key(name: str) -> str:
 
 def _nearest(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    return f"; did you mean {near[0]}?" if near else ";"
 
 
 def _kind_of(found: object) -> str:

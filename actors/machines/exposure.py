@@ -27,6 +27,9 @@ from ..ports import Capabilities
 
 INTENTS_KEPT = 1000
 
+# Looked up once: a member of an enum costs more than what is done with it.
+BUY = Side.BUY
+
 
 def usable(price: Decimal | None) -> Decimal:
     """Return a last price as it is, 0 where there is none: nothing that is no positive number enters a sum."""
@@ -146,7 +149,7 @@ class Exposure(msgspec.Struct):
 
     def filled(self, event: OrderFilled) -> None:
         account = self.account(event.account)
-        if event.side is Side.BUY:
+        if event.side is BUY:
             account.cash -= event.notional + event.commission
             self._symbol(account, event.symbol).position += event.quantity
         else:
@@ -192,7 +195,7 @@ class Exposure(msgspec.Struct):
     def _hold(self, reservation: Reservation, quantity: Decimal, cost: Decimal) -> None:
         account = self.account(reservation.account)
         risk = self._symbol(account, reservation.symbol)
-        if reservation.side is Side.BUY:
+        if reservation.side is BUY:
             risk.open_buy += quantity
             account.reserved += cost
         else:

@@ -74,6 +74,20 @@ CLOSING = {
     CancelReason.NOT_SENT: Proof.NOT_SENT,
 }
 
+# Looked up once: a member of an enum costs more than what is done with it.
+FILLED_ALL = Extent.ALL
+FILLED_NONE = Extent.NONE
+FILLED_PART = Extent.PART
+ASKED = Pending.ASKED
+IN_DOUBT = Pending.IN_DOUBT
+NO = Pending.NO
+DENIED = Proof.DENIED
+INTENDED = Proof.INTENDED
+REJECTED = Proof.REJECTED
+WORKING = Proof.WORKING
+R_REJECTED = RANK[Proof.REJECTED]
+R_WORKING = RANK[Proof.WORKING]
+
 
 class OrderMachine(msgspec.Struct):
     """State of one order. Only `apply` changes it. `terms` is the order as submitted, `order` as replaced since.
@@ -95,6 +109,8 @@ class OrderMachine(msgspec.Struct):
     leg: int = 0
     wire_id: str = ""
     next_wire_id: str = ""
+    next_quantity: Decimal = ZERO
+    next_limit_price: Decimal | None = None
     broker_order_id: str = ""
     fills: dict[str, Fill] = msgspec.field(default_factory=dict)
     covers: dict[str, Fill] = msgspec.field(default_factory=dict)
@@ -149,7 +165,7 @@ class OrderMachine(msgspec.Struct):
     @property
     def is_closed(self) -> bool:
         """Whether nothing more is expected of it."""
-        ended = RANK[self.proof] >= RANK[Proof.REJECTED] or self.proof is Proof.DENIED
+        ended = RANK[self.proof] >= R_REJECTED or self.proof is DENIED
         return ended or (self.filled_quantity > 0 and self.filled_quantity >= self.order.quantity)
 
     def question(self, kind: CommandKind) -> Pending:
@@ -170,8 +186,8 @@ class OrderMachine(msgspec.Struct):
             reason=self.reason,
             text=self.text,
             broker_order_id=self.broker_order_id,
-            pending=tuple(name for name, pending in questions if pending is not Pending.NO),
-            in_doubt=any(pending is Pending.IN_DOUBT for _, pending in questions),
+            pending=tuple(name for name, pending in questions if pending is not NO),
+            in_doubt=any(pending is IN_DOUBT for _, pending in questions),
             quarantined=quarantined,
             submitted_ns=self.submitted_ns,
             updated_ns=self.updated_ns,
@@ -190,7 +206,7 @@ class OrderMachine(msgspec.Struct):
             fills, covers, cumulative = merged(self.fills, self.covers, self.cumulative, fill, cumulative)
             if fills == self.fills and covers == self.covers and cumulative == self.cumulative:
                 return None
-            after = totals(fills, covers, cumulative, self.order.limit_price or self.arrival.last or ZERO)
+            after = totals(fills, covers, cumulative, self.terms.limit_price or self.arrival.last or ZERO)
             change = Totals(
                 after.quantity - before.quantity, after.notional - before.notional, after.commission - before.commission
             )
@@ -242,8 +258,8 @@ class OrderMachine(msgspec.Struct):
 
 def _extent(filled: Decimal, ordered: Decimal) -> Extent:
     if filled <= 0:
-        return Extent.NONE
-    return Extent.PART if filled < ordered else Extent.ALL
+        return FILLED_NONE
+    return FILLED_PART if filled < ordered else FILLED_ALL
 
 
 # --- How each record changes the machine -------------------------------------------------------------------------------
@@ -256,29 +272,29 @@ def _prove(machine: OrderMachine, proof: Proof, reason: str = "", text: str = ""
         machine.proof, machine.reason, machine.text = proof, reason, text
     elif new == known:
         machine.reason, machine.text = max((machine.reason, machine.text), (reason, text))
-    if RANK[machine.proof] >= RANK[Proof.WORKING]:
-        machine.new = Pending.NO
-    if RANK[machine.proof] >= RANK[Proof.REJECTED]:
-        machine.cancel = machine.replace = Pending.NO
+    if RANK[machine.proof] >= R_WORKING:
+        machine.new = NO
+    if RANK[machine.proof] >= R_REJECTED:
+        machine.cancel = machine.replace = NO
 
 
 def _denied(machine: OrderMachine, event: OrderDenied) -> None:
-    _prove(machine, Proof.DENIED, event.denial.code, event.denial.text)
+    _prove(machine, DENIED, event.denial.code, event.denial.text)
 
 
 def _intended(machine: OrderMachine, event: OrderIntended) -> None:
-    _prove(machine, Proof.INTENDED)
+    _prove(machine, INTENDED)
     machine.wire_id = event.wire_id
-    machine.new = Pending.ASKED
+    machine.new = ASKED
 
 
 def _accepted(machine: OrderMachine, event: OrderAccepted) -> None:
-    _prove(machine, Proof.WORKING)
+    _prove(machine, WORKING)
     machine.broker_order_id = event.broker_order_id
 
 
 def _rejected(machine: OrderMachine, event: OrderRejected) -> None:
-    _prove(machine, Proof.REJECTED, event.code, event.text)
+    _prove(machine, REJECTED, event.code, event.text)
 
 
 def _filled(machine: OrderMachine, event: OrderFilled) -> None:
@@ -292,13 +308,13 @@ def _filled(machine: OrderMachine, event: OrderFilled) -> None:
         machine.fills[fill.fill_key] = fill
     machine.cumulative = event.cumulative
     machine.filled_quantity, machine.notional, machine.commission = quantity, notional, commission
-    machine.new = Pending.NO
+    machine.new = NO
     if machine.filled_quantity >= machine.order.quantity:
-        machine.cancel = machine.replace = Pending.NO
+        machine.cancel = machine.replace = NO
 
 
 def _cancel_requested(machine: OrderMachine, event: OrderCancelRequested) -> None:
-    machine.cancel = Pending.ASKED
+    machine.cancel = ASKED
     machine.cancel_wanted = True
 
 
@@ -307,12 +323,13 @@ def _cancelled(machine: OrderMachine, event: OrderCancelled) -> None:
 
 
 def _cancel_refused(machine: OrderMachine, event: OrderCancelRefused) -> None:
-    machine.cancel = Pending.NO
+    machine.cancel = NO
 
 
 def _replace_requested(machine: OrderMachine, event: OrderReplaceRequested) -> None:
-    machine.replace = Pending.ASKED
+    machine.replace = ASKED
     machine.next_wire_id = event.wire_id
+    machine.next_quantity, machine.next_limit_price = event.quantity, event.limit_price
 
 
 def _replaced(machine: OrderMachine, event: OrderReplaced) -> None:
@@ -320,18 +337,18 @@ def _replaced(machine: OrderMachine, event: OrderReplaced) -> None:
     machine.wire_id, machine.next_wire_id = event.wire_id, ""
     machine.broker_order_id = event.broker_order_id
     machine.leg += 1
-    machine.replace = Pending.NO
+    machine.replace = NO
 
 
 def _replace_refused(machine: OrderMachine, event: OrderReplaceRefused) -> None:
     if not event.denied:
-        machine.replace = Pending.NO
+        machine.replace = NO
         machine.next_wire_id = ""
 
 
 def _in_doubt(machine: OrderMachine, event: OrderInDoubt) -> None:
-    if machine.question(event.kind) is not Pending.NO:  # else it was answered meanwhile
-        setattr(machine, event.kind.value, Pending.IN_DOUBT)
+    if machine.question(event.kind) is not NO:  # else it was answered meanwhile
+        setattr(machine, event.kind.value, IN_DOUBT)
 
 
 def _begun_twice(machine: OrderMachine, event: OrderSubmitted) -> None:

@@ -15,6 +15,9 @@ from ..model import ZERO, Position, Side
 
 COST_UNIT = Decimal("1E-8")
 
+# Looked up once: a member of an enum costs more than what is done with it.
+BUY = Side.BUY
+
 
 class Holding(msgspec.Struct):
     """`quantity` is signed; `cost` is what the open quantity was bought for (negative: what it was sold short for)."""
@@ -52,7 +55,7 @@ class Ledger(msgspec.Struct):
         holding = account.holdings.get(event.symbol)
         if holding is None:
             holding = account.holdings[event.symbol] = Holding()
-        if event.side is Side.BUY:
+        if event.side is BUY:
             quantity, notional = event.quantity, event.notional
         else:
             quantity, notional = -event.quantity, -event.notional

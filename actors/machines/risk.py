@@ -16,6 +16,14 @@ from ..events import Denial
 from ..model import ZERO, Instrument, Order, OrderType, Purpose, Side, TradingState
 from .exposure import AccountRisk, SymbolRisk, usable
 
+# Looked up once: a member of an enum costs more than what is done with it.
+MARKET = OrderType.MARKET
+BUY = Side.BUY
+SELL = Side.SELL
+ACTIVE = TradingState.ACTIVE
+HALTED = TradingState.HALTED
+REDUCING = TradingState.REDUCING
+
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What the gate allows. None switches a check off. Notional and exposure are currency, `price_collar` is a fraction."""
@@ -86,21 +94,21 @@ class Case:
 
     def worst_after(self) -> Decimal:
         """The symbol's position at the worst case on the order's side, the order included; signed."""
-        if self.order.side is Side.BUY:
+        if self.order.side is BUY:
             return self.symbol.position + self.symbol.open_buy + self.delta
         return self.symbol.position - self.symbol.open_sell - self.delta
 
     def reduces(self) -> bool:
         """Whether it cannot make the worst case of its symbol larger: all of it closes what is held and not yet being closed."""
         held = self.symbol.position
-        return held * self.worst_after() >= 0 and (held < 0 if self.order.side is Side.BUY else held > 0)
+        return held * self.worst_after() >= 0 and (held < 0 if self.order.side is BUY else held > 0)
 
 
 def trading_state(case: Case) -> Denial | None:
-    if case.state is TradingState.ACTIVE or (case.state is TradingState.REDUCING and case.reduces()):
+    if case.state is ACTIVE or (case.state is REDUCING and case.reduces()):
         return None
     allowed = (
-        "cancels, protection and liquidation" if case.state is TradingState.HALTED else "orders that reduce a position"
+        "cancels, protection and liquidation" if case.state is HALTED else "orders that reduce a position"
     )
     return Denial(
         f"TRADING_{case.state.value}",
@@ -144,7 +152,7 @@ def _is_multiple(value: Decimal, unit: Decimal) -> bool:
 
 def price(case: Case) -> Denial | None:
     order, limit = case.order, case.order.limit_price
-    if order.order_type is OrderType.MARKET:
+    if order.order_type is MARKET:
         if limit is None:
             return None
         return Denial("BAD_PRICE", f"a market order has no limit price, {limit} was given", {"limit_price": str(limit)})
@@ -183,8 +191,8 @@ def price_collar(case: Case) -> Denial | None:
     limit, collar, last = case.order.limit_price, case.limits.price_collar, case.last
     if limit is None or collar is None or last is None:
         return None
-    bound = last * (1 + collar) if case.order.side is Side.BUY else last * (1 - collar)
-    if limit <= bound if case.order.side is Side.BUY else limit >= bound:
+    bound = last * (1 + collar) if case.order.side is BUY else last * (1 - collar)
+    if limit <= bound if case.order.side is BUY else limit >= bound:
         return None
     numbers = {"limit_price": str(limit), "last": str(last), "collar": str(collar), "bound": str(bound)}
     return Denial(
@@ -233,7 +241,7 @@ def gross_exposure(case: Case) -> Denial | None:
 
 
 def short_sale(case: Case) -> Denial | None:
-    if case.limits.account_type != "cash" or case.order.side is Side.BUY or (worst := case.worst_after()) >= 0:
+    if case.limits.account_type != "cash" or case.order.side is BUY or (worst := case.worst_after()) >= 0:
         return None
     numbers = {"position": str(case.symbol.position), "open_sell": str(case.symbol.open_sell), "worst_case": str(worst)}
     return Denial("SHORT_SALE", f"a cash account cannot sell short: {case.order.symbol} could reach {worst}", numbers)
@@ -243,7 +251,7 @@ def buying_power(case: Case) -> Denial | None:
     if case.reduces():
         return None
     if case.limits.account_type == "cash":
-        if case.order.side is Side.SELL:
+        if case.order.side is SELL:
             return None
         # A replacement may cost more by its price alone.
         available, cost = case.account.cash - case.account.reserved, case.remaining * case.price - case.held
@@ -292,7 +300,7 @@ def _gross_after(case: Case) -> Decimal:
         if symbol != order.symbol:
             gross += risk.worst() * usable(case.last_price(symbol))
     mine = case.symbol
-    buy, sell = (case.delta, ZERO) if order.side is Side.BUY else (ZERO, case.delta)
+    buy, sell = (case.delta, ZERO) if order.side is BUY else (ZERO, case.delta)
     return gross + max(abs(mine.position + mine.open_buy + buy), abs(mine.position - mine.open_sell - sell)) * (
         case.last or ZERO
     )

@@ -73,7 +73,7 @@ class Plan(msgspec.Struct):
 class Injector:
     """What is to crash in one run, and how often each handler was reached."""
 
-    def __init__(self, run: Run, plan: Plan | None = None, observe: Callable[[Key, Any], None] | None = None) -> None:
+    def __init__(self, run: Run, plan: Plan | None = None, observe: Callable[[Key, Any, Any], None] | None = None) -> None:
         self.run = run
         self.plan = plan
         self.reaches: Counter[Key] = Counter()
@@ -97,7 +97,7 @@ class Injector:
             if self._watch is not None:
                 self.situations.setdefault(key, []).append(self._watch.now())
                 if self._observe is not None:
-                    self._observe(key, message)
+                    self._observe(key, actor, message)
         if plan is None or plan.fired or plan.key != key or self.reaches[key] < plan.reach:
             handler(actor, message)
         else:

@@ -26,6 +26,7 @@ from ordersmith.actors.messages import (
     GetOrderStatus,
     GetPositions,
     HaltTrading,
+    Recheck,
     ReplaceOrder,
     ResumeTrading,
     SetTargets,
@@ -42,8 +43,10 @@ from ordersmith.supervisor.result import BacktestResult
 
 PRICES = {"A": 100.0, "B": 50.0, "C": 10.0}
 BARS = 25
-RELEASE_BAR = 22
-"""Until the end of this bar the port keeps the cancel of `slow-cancel` and the answer to the replacement of `slow-replace`."""
+FIRST_DAY = date(2021, 3, 1)
+FIRST_SESSION = (FIRST_DAY - date(1970, 1, 1)).days
+RELEASE_BAR = 23
+"""Until the end of this bar the port keeps the cancels of `slow-cancel` and `partial`, and the answer to the replacement of `slow-replace`."""
 REARMING = ("circuit_breaker", "rebalancer")
 """Actors that arm their timers again when they are rebuilt."""
 
@@ -65,6 +68,7 @@ ORDERS: dict[str, Terms] = {
     "late": ("A", "BUY", 10, None, GTC),
     "doubt": ("B", "BUY", 10, None, GTC),
     "absent": ("B", "BUY", 10, None, GTC),
+    "lost": ("B", "BUY", 10, None, GTC),
     "not-sent": ("B", "BUY", 10, None, GTC),
     "slow-accept": ("B", "BUY", 10, None, GTC),
     "quick-cancel": ("B", "BUY", 10, None, GTC),
@@ -106,7 +110,7 @@ class Script:
             ),
             6: self._commands,
             7: lambda s: s.submit(self.orders("twice filled")),
-            8: lambda s: s.set_targets({self.symbol("target-1", "A"): 20, self.symbol("target-2", "B"): 500}),
+            8: lambda s: s.set_targets({self.symbol("target-1", "A"): 20, self.symbol("target-2", "B"): 440}),
             9: lambda s: s.submit(self.orders("expiring-late")),
             14: lambda s: s.submit(self.orders("poisoned")),
             17: lambda s: (s.submit(self.orders("halted-1")), s.cancel("replaced")),
@@ -117,6 +121,7 @@ class Script:
             3: lambda run: run.ask("desk", lambda to: SubmitOrders((self.order("filled"), self._other_terms()), False, to)),
             6: self._questions,
             10: lambda run: run.ask("desk", lambda to: CancelOrders(("filled", "resting-not", "partial-not"), to)),
+            7: lambda run: run.post("order/lost", Recheck()),
             12: self._change_of_mind,
             13: self._late_reports,
             16: lambda run: run.ask("circuit_breaker", lambda to: HaltTrading("lunch", to)),
@@ -124,7 +129,8 @@ class Script:
             18: lambda run: run.ask("desk", lambda to: SubmitOrders((self.order("halted-2"),), False, to)),
             19: self._escalation,
             20: self._questions,
-            RELEASE_BAR: lambda run: (run.ask("rebalancer", Flatten), run.port.release()),
+            22: lambda run: run.ask("rebalancer", Flatten),
+            RELEASE_BAR: lambda run: run.port.release(),
             24: self._questions,
         }
 
@@ -154,7 +160,7 @@ class Script:
         strategy.replace("slow-replace", 25, "33")
 
     def _doubts(self, strategy: Strategy) -> None:
-        strategy.submit(self.orders("doubt absent not-sent slow-accept quick-cancel"))
+        strategy.submit(self.orders("doubt absent lost not-sent slow-accept quick-cancel"))
         strategy.cancel("quick-cancel")
 
     def _commands(self, strategy: Strategy) -> None:
@@ -191,12 +197,10 @@ class Actor(Strategy):
 
     def __init__(self, script: Script) -> None:
         self.script = script
-        self.bar = -1
         self.seen: list[Any] = []
 
     def on_bars(self, bars: Bars) -> None:
-        self.bar += 1
-        act = self.script.strategy.get(self.bar)
+        act = self.script.strategy.get(bars.session - FIRST_SESSION)
         if act is not None:
             act(self)
 
@@ -224,10 +228,12 @@ class ScriptedPort:
         )
         self._tricks: dict[tuple[str, str], Callable[[Any, int], Any]] = {
             ("CancelRequest", "slow-cancel"): self._later,
+            ("CancelRequest", "partial"): self._later,
             ("ReplaceRequest", "slow-replace"): self._answer_later,
             ("NewOrder", "slow-accept"): self._answer_later,
             ("NewOrder", "doubt"): self._lose_answer,
             ("NewOrder", "absent"): self._lose,
+            ("NewOrder", "lost"): lambda c, n: None,
             ("NewOrder", "not-sent"): lambda c, n: self.say(NotSent(c.wire_id, CommandKind.NEW, "no line"), n),
             ("CancelRequest", "unknown-cancel"): self._lose,
             ("CancelRequest", "unsent-cancel"): lambda c, n: self.say(NotSent(c.wire_id, CommandKind.CANCEL, "no line"), n),
@@ -250,10 +256,11 @@ class ScriptedPort:
         self._post(self._connection, report, cause)
 
     def release(self) -> None:
-        """Let out what was held, and know at last that `absent` was never written."""
+        """Let out what was held, and know at last that `absent` and `lost` were never written."""
         for act in self._held:
             act()
-        self.say(NotSent("absent.0", CommandKind.NEW, "found in the line's log"))
+        for name in ("absent", "lost"):
+            self.say(NotSent(f"{name}.0", CommandKind.NEW, "found in the line's log"))
 
     def correct(self, name: str) -> None:
         """Let the broker correct the price of an order's fill long after, and repeat it."""
@@ -418,13 +425,12 @@ def without_restarts(records: list[Record]) -> tuple[list[Any], list[int | None]
 
 @cache
 def feed_of(spread: bool) -> BarFeed:
-    first = date(2021, 3, 1)
     rows = {}
     for symbol, like in Script(spread=spread).symbols().items():
         rows[symbol] = []
         for index in range(BARS):
             opened = PRICES[like] + ((index * 7) % 5 - 2) * 0.5
-            row = (first + timedelta(days=index), opened, opened + 1, opened - 1, opened + 0.25, 1000.0)
+            row = (FIRST_DAY + timedelta(days=index), opened, opened + 1, opened - 1, opened + 0.25, 1000.0)
             rows[symbol].append(row)
     return BarFeed.from_rows(rows)
 

@@ -44,8 +44,8 @@ FILLED, REJECTED, CANCELLED = OrderState.FILLED, OrderState.REJECTED, OrderState
 class Life:
     """One order to buy 10 of A, and the records of its life."""
 
-    def __init__(self, quantity: str = "10") -> None:
-        order = Order(symbol="A", side=Side.BUY, quantity=D(quantity), client_order_id="o", account="main")
+    def __init__(self, quantity: str = "10", limit: str | None = None) -> None:
+        order = Order.buy("A", D(quantity), limit, client_order_id="o", account="main")
         self.records = [Record(1, 1, 0, OrderSubmitted("o", order, Arrival(1, D(20))))]
         self.machine = OrderMachine.begin(self.records[0])
 
@@ -340,9 +340,8 @@ def test_a_cumulative_gap_is_filled_and_later_replaced() -> None:
 )
 def test_a_gap_without_a_price_is_priced_by_the_best_guess(known: list[Any], limit: str | None, price: str) -> None:
     """Where the broker states no notional, an inferred fill takes the average so far, else the limit, else the arrival price."""
-    life = Life()
-    if limit is not None:
-        life(INTENDED, ACCEPTED, REPLACE_ASKED, OrderReplaced("o", "o.1", "b2", D(10), D(limit)))
+    life = Life(limit=limit)
+    life(INTENDED, ACCEPTED, REPLACE_ASKED, OrderReplaced("o", "o.1", "b2", D(10), D(33)))  # which changes no guess
     for key, quantity, at in known:
         life.fill(key, quantity, at)
     gap = life.book(None, Cumulative(D(5)))

@@ -32,7 +32,7 @@ from ordersmith.actors.model import Fill, Order, OrderStatus, Side
 from ordersmith.actors.ports import CommandKind
 
 ORDERED = 20
-FIRST_LIMIT = Decimal("10.5")
+AT_ARRIVAL = Decimal("10.5")
 Fact = Event | Fill | Cumulative | tuple[Fill, Cumulative]
 
 # --- Facts -------------------------------------------------------------------------------------------------------------
@@ -94,7 +94,7 @@ class Life:
 
     def __init__(self) -> None:
         order = Order(symbol="A", side=Side.BUY, quantity=Decimal(ORDERED), client_order_id="o", account="main")
-        self.machine = OrderMachine.begin(Record(1, 1, 0, OrderSubmitted("o", order, Arrival(1, FIRST_LIMIT))))
+        self.machine = OrderMachine.begin(Record(1, 1, 0, OrderSubmitted("o", order, Arrival(1, AT_ARRIVAL))))
         self.number = 1
         self.deltas = [Decimal(0)] * 3
         self.apply(OrderIntended("o", "o.0"))
@@ -168,7 +168,6 @@ class NaiveOrder:
         self.totals: list[tuple[Decimal, Decimal | None]] = []
         self.facts: list[str] = ["sent"]
         self.quantity = Decimal(ORDERED)
-        self.limit: Decimal | None = None
         self.open: dict[str, str] = {"new": "asked"}
 
     def sums(self) -> tuple[Decimal, Decimal, Decimal]:
@@ -186,7 +185,7 @@ class NaiveOrder:
             gap = stated[0] - covered
             worth = (stated[1] or Decimal(0)) - covered_notional
             if worth <= 0:
-                worth = gap * (covered_notional / covered if covered else self.limit or FIRST_LIMIT)
+                worth = gap * (covered_notional / covered if covered else AT_ARRIVAL)
             quantity, notional = quantity + gap, notional + worth.quantize(Decimal("1E-8"), ROUND_HALF_EVEN)
         return quantity, notional, commission
 
@@ -300,7 +299,7 @@ class OrderLife(RuleBasedStateMachine):
     @rule(quantity=st.integers(1, 30), price=st.none() | prices)
     def replace(self, quantity: int, price: Decimal | None) -> None:
         self.life.apply(OrderReplaced("o", f"o.{self.legs}", "b2", Decimal(quantity), price))
-        self.model.quantity, self.model.limit = Decimal(quantity), price
+        self.model.quantity = Decimal(quantity)
         self.model.open.pop("replace")
         self.model.settle()
 
@@ -324,12 +323,10 @@ class OrderLife(RuleBasedStateMachine):
 
     @invariant()
     def totals_are_the_sums_of_the_facts(self) -> None:
-        # Prices of a gap without one are guessed when it is first heard of; a later limit does not change the guess.
         quantity, notional, commission = self.model.sums()
         assert self.status.filled_quantity == quantity
         assert self.status.commission == commission
-        if not any(price is None for _, price in self.model.totals):
-            assert self.status.notional == notional
+        assert self.status.notional == notional
         assert self.life.deltas == [self.status.filled_quantity, self.status.notional, self.status.commission]
 
     @invariant()

@@ -1,0 +1,223 @@
+"""The ledger: exact by construction, and checked against fractions."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ordersmith.actors.events import OrderFilled, SessionOpened
+from ordersmith.actors.machines.position import COST_UNIT, Holding, Ledger, book
+from ordersmith.actors.model import Fill, OrderState, OrderType, Side, TimeInForce
+from ordersmith.actors.ports import BrokerPosition, Capabilities
+
+D = Decimal
+CAN = Capabilities(order_types=tuple(OrderType), times_in_force=tuple(TimeInForce))
+
+
+def opened(cash: str = "1000", *held: tuple[str, str, str], account: str = "main") -> SessionOpened:
+    positions = tuple(BrokerPosition(symbol, D(quantity), D(price)) for symbol, quantity, price in held)
+    return SessionOpened(account, D(cash), positions, CAN)
+
+
+def filled(
+    side: Side, quantity: Decimal, notional: Decimal, commission: Decimal = D(0), symbol: str = "A"
+) -> OrderFilled:
+    fill = Fill(fill_key="k", quantity=quantity, price=D(1), at_ns=0)
+    return OrderFilled("o", "main", "s", symbol, side, fill, quantity, notional, commission, OrderState.FILLED)
+
+
+def buy(quantity: str, price: str, commission: str = "0") -> OrderFilled:
+    return filled(Side.BUY, D(quantity), D(quantity) * D(price), D(commission))
+
+
+def sell(quantity: str, price: str, commission: str = "0") -> OrderFilled:
+    return filled(Side.SELL, D(quantity), D(quantity) * D(price), D(commission))
+
+
+def ledger_of(*fills: OrderFilled) -> Ledger:
+    ledger = Ledger()
+    ledger.open(opened())
+    for fill in fills:
+        ledger.fill(fill)
+    return ledger
+
+
+@pytest.mark.parametrize(
+    ("fills", "cash", "quantity", "cost", "realized"),
+    [
+        ([buy("10", "20", "1")], "799", "10", "200", "0"),
+        ([buy("10", "20"), buy("10", "22")], "580", "20", "420", "0"),
+        ([buy("10", "20"), sell("4", "25")], "900", "6", "120", "20"),
+        ([buy("10", "20"), sell("10", "19", "2")], "988", "0", "0", "-10"),
+        ([sell("10", "20")], "1200", "-10", "-200", "0"),
+        ([sell("10", "20"), buy("4", "15")], "1140", "-6", "-120", "20"),
+        ([buy("10", "20"), sell("15", "30")], "1250", "-5", "-150", "100"),  # through zero, to short
+        ([sell("10", "20"), buy("15", "30")], "750", "5", "150", "-100"),  # through zero, to long
+        ([sell("10", "20"), buy("10", "20"), buy("3", "7")], "979", "3", "21", "0"),
+    ],
+)
+def test_a_fill_moves_cash_cost_and_realized_profit(
+    fills: list[OrderFilled], cash: str, quantity: str, cost: str, realized: str
+) -> None:
+    """What adds to a position adds to its cost; what closes part of it realizes profit at average cost, also through zero."""
+    account = ledger_of(*fills).accounts["main"]
+    holding = account.holdings["A"]
+    assert (account.cash, holding.quantity, holding.cost, holding.realized_pnl) == (
+        D(cash),
+        D(quantity),
+        D(cost),
+        D(realized),
+    )
+    assert account.commission == sum((fill.commission for fill in fills), D(0))
+
+
+@pytest.mark.parametrize(
+    ("held", "cost", "realized"),
+    [(D(10), D(205), D(0)), (D(-10), D(-195), D(0)), (D(0), D(0), D(-5))],
+)
+def test_a_corrected_price_moves_no_quantity(held: Decimal, cost: Decimal, realized: Decimal) -> None:
+    """A correction without quantity changes the cost of what is held, and the profit where nothing is held any more."""
+    holding = Holding(held, held * 20, D(0))
+    book(holding, D(0), D(5))
+    assert (holding.quantity, holding.cost, holding.realized_pnl) == (held, cost, realized)
+
+
+def test_a_bust_takes_a_fill_back() -> None:
+    """A fill and its reversal leave cash and holding as they were."""
+    account = ledger_of(buy("10", "20", "1"), filled(Side.BUY, D(-10), D(-200), D(-1))).accounts["main"]
+    holding = account.holdings["A"]
+    assert (account.cash, account.commission, holding.quantity, holding.cost) == (D(1000), D(0), D(0), D(0))
+
+
+def test_cost_that_does_not_divide_is_rounded_once() -> None:
+    """Closing a third of a holding takes a rounded share of its cost, and what stays and what left add up exactly."""
+    holding = Holding(D(3), D(100), D(0))
+    book(holding, D(-1), D(-40))
+    assert holding.cost == D("66.66666667")
+    assert holding.realized_pnl == D("6.66666667")
+    book(holding, D(-2), D(-80))
+    assert (holding.quantity, holding.cost, holding.realized_pnl) == (D(0), D(0), D(20))
+
+
+def test_the_first_session_is_adopted_and_later_ones_are_not() -> None:
+    """What the broker holds at the first connection is taken over at its average price; a reconnect changes nothing."""
+    ledger = Ledger()
+    ledger.open(opened("500", ("A", "10", "20"), ("B", "-4", "7.5")))
+    ledger.open(opened("9999", ("A", "1", "1")))
+    account = ledger.accounts["main"]
+    assert account.cash == 500
+    positions = ledger.positions("main")
+    assert {symbol: (p.quantity, p.average_price) for symbol, p in positions.items()} == {
+        "A": (D(10), D(20)),
+        "B": (D(-4), D("7.5")),
+    }
+
+
+def test_positions_leave_out_what_is_closed_and_keep_accounts_apart() -> None:
+    """Only open holdings of the asked account are positions; an unknown account has none."""
+    ledger = ledger_of(buy("10", "20"), sell("10", "20"), filled(Side.BUY, D(1), D(5), symbol="B"))
+    ledger.open(opened("1", ("C", "1", "1"), account="other"))
+    assert list(ledger.positions("main")) == ["B"]
+    assert list(ledger.positions("other")) == ["C"]
+    assert ledger.positions("nobody") == {}
+    assert ledger.quantity("main", "B") == 1
+    assert ledger.quantity("main", "A") == ledger.quantity("nobody", "A") == 0
+
+
+def test_every_change_has_a_version() -> None:
+    """Readers that keep what they computed see by the version that they must do it again."""
+    ledger = Ledger()
+    versions = [ledger.version]
+    ledger.open(opened())
+    versions.append(ledger.version)
+    ledger.fill(buy("1", "1"))
+    versions.append(ledger.version)
+    assert len(set(versions)) == 3
+
+
+# --- Against fractions -------------------------------------------------------------------------------------------------
+
+
+class FractionBook:
+    """Average cost as in a textbook, on fractions, nothing rounded."""
+
+    def __init__(self, cash: int) -> None:
+        self.cash = self.start = Fraction(cash)
+        self.held: dict[str, Fraction] = {}
+        self.average: dict[str, Fraction] = {}
+        self.realized = Fraction(0)
+        self.commission = Fraction(0)
+
+    def fill(self, symbol: str, quantity: Fraction, price: Fraction, commission: Fraction) -> None:
+        self.cash -= quantity * price + commission
+        self.commission += commission
+        held = self.held.get(symbol, Fraction(0))
+        after = held + quantity
+        if held * quantity >= 0:
+            cost = abs(held) * self.average.get(symbol, Fraction(0)) + abs(quantity) * price
+            self.average[symbol] = cost / abs(after) if after else Fraction(0)
+        else:
+            closed = min(abs(quantity), abs(held)) * (1 if held > 0 else -1)
+            self.realized += closed * (price - self.average[symbol])
+            if after * held < 0:
+                self.average[symbol] = price
+        self.held[symbol] = after
+
+
+fills = st.lists(
+    st.tuples(
+        st.sampled_from("AB"),
+        st.integers(-50, 50).filter(bool),
+        st.integers(1, 99999).map(lambda ticks: D(ticks) / 1000),
+        st.integers(0, 500).map(lambda cents: D(cents) / 100),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(fills)
+def test_the_books_are_exact(told: list[tuple[str, int, Decimal, Decimal]]) -> None:
+    """Cash is exact, cash + cost - realized never drifts, and average cost stays within its unit of the textbook's."""
+    ledger, naive = Ledger(), FractionBook(1000)
+    ledger.open(opened())
+    for symbol, quantity, price, commission in told:
+        side = Side.BUY if quantity > 0 else Side.SELL
+        ledger.fill(filled(side, D(abs(quantity)), abs(quantity) * price, commission, symbol))
+        naive.fill(symbol, Fraction(quantity), Fraction(price), Fraction(commission))
+    account = ledger.accounts["main"]
+    assert Fraction(account.cash) == naive.cash
+    assert Fraction(account.commission) == naive.commission
+    marks = {"A": D("12.34"), "B": D("56.789")}
+    realized = sum((holding.realized_pnl for holding in account.holdings.values()), D(0))
+    cost = sum((holding.cost for holding in account.holdings.values()), D(0))
+    unrealized = sum((h.quantity * marks[symbol] - h.cost for symbol, h in account.holdings.items()), D(0))
+    value = sum((h.quantity * marks[symbol] for symbol, h in account.holdings.items()), D(0))
+    assert account.cash + cost - realized == 1000 - account.commission
+    assert account.cash + value == 1000 + realized + unrealized - account.commission
+    slack = Fraction(COST_UNIT) * (len(told) + 1)
+    assert abs(Fraction(realized) - naive.realized) <= slack
+    for symbol, holding in account.holdings.items():
+        assert Fraction(holding.quantity) == naive.held[symbol]
+        assert abs(Fraction(holding.cost) - naive.held[symbol] * naive.average[symbol]) <= slack
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(-9, 9), st.integers(-20000, 20000).map(lambda cents: D(cents) / 100)), max_size=30
+    )
+)
+def test_corrections_keep_the_books_exact(changes: list[tuple[int, Any]]) -> None:
+    """Whatever quantities and notionals come, corrections of either sign among them, cost - realized moves by the notional only."""
+    holding, paid = Holding(), D(0)
+    for quantity, notional in changes:
+        book(holding, D(quantity), notional)
+        paid += notional
+        assert holding.cost - holding.realized_pnl == paid
+        assert holding.quantity or not holding.cost

@@ -1,0 +1,136 @@
+"""Records as bytes: every event type comes back as it was, and as JSON every field has its name."""
+
+from __future__ import annotations
+
+import json
+import types
+import typing
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ordersmith.actors import events
+from ordersmith.actors.actor import Event, Record
+from ordersmith.actors.events import AnyEvent
+from ordersmith.adapters.record_codec import as_json, decode_record
+from ordersmith.supervisor.commit import ENCODER
+
+KINDS = typing.get_args(AnyEvent)
+DIGITS = st.decimals(allow_nan=False, allow_infinity=False)
+PLAIN: dict[Any, st.SearchStrategy[Any]] = {
+    str: st.text(max_size=20),
+    int: st.integers(-(2**63), 2**63 - 1),
+    bool: st.booleans(),
+    Decimal: DIGITS,
+    type(None): st.none(),
+}
+
+
+def values_of(kind: Any) -> st.SearchStrategy[Any]:
+    """Return a strategy for the values of a type, by looking into it: a new field of an event is tried as soon as it is there."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if kind in PLAIN:
+        return PLAIN[kind]
+    if origin in (typing.Union, types.UnionType):
+        return st.one_of([values_of(member) for member in arguments])
+    if origin is dict:
+        return st.dictionaries(values_of(arguments[0]), values_of(arguments[1]), max_size=3)
+    if origin is tuple and arguments[1:] == (Ellipsis,):
+        return st.lists(values_of(arguments[0]), max_size=3).map(tuple)
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return st.sampled_from(kind)
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        hints = typing.get_type_hints(kind)
+        return st.fixed_dictionaries({name: values_of(hints[name]) for name in kind.__struct_fields__}).map(
+            lambda fields: kind(**fields)
+        )
+    raise TypeError(f"{kind!r}: say here how values of this type are made")
+
+
+def concrete(kind: type) -> set[type]:
+    return {kind} if not kind.__subclasses__() else {leaf for below in kind.__subclasses__() for leaf in concrete(below)}
+
+
+def test_every_event_is_known_to_the_decoder() -> None:
+    """Every event type of the module is in AnyEvent, so that no record can be written that cannot be read."""
+    ours = {kind for kind in concrete(Event) if kind.__module__ == events.__name__}
+    assert ours == set(KINDS)
+
+
+def test_tags_are_unique() -> None:
+    """No two event types are written under one tag."""
+    assert len({kind.__struct_config__.tag for kind in KINDS}) == len(KINDS)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@given(data=st.data())
+def test_every_event_comes_back(kind: type[Event], data: st.DataObject) -> None:
+    """Any record of any event type is, decoded, the record that was encoded, down to the digits of its decimals."""
+    record = Record(
+        data.draw(st.integers(1, 2**63 - 1)),
+        data.draw(PLAIN[int]),
+        data.draw(PLAIN[int]),
+        data.draw(values_of(kind)),
+    )
+    again = decode_record(ENCODER.encode(record))
+    assert type(again) is Record
+    assert again == record
+    assert repr(again) == repr(record), "0 and 0.00 are equal, but not the same"
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@given(data=st.data())
+def test_json_has_named_fields(kind: type[Event], data: st.DataObject) -> None:
+    """A record as JSON is one line with the names of the record and of all fields of its event, nothing overwritten or left out."""
+    event = data.draw(values_of(kind))
+    line = as_json(Record(7, 8, -9, event))
+    assert b"\n" not in line
+    parsed = json.loads(line, parse_float=Decimal)
+    assert {name: parsed.pop(name) for name in ("number", "at_ns", "cause", "event")} == {
+        "number": 7,
+        "at_ns": 8,
+        "cause": -9,
+        "event": kind.__name__,
+    }
+    assert list(parsed) == list(kind.__struct_fields__)
+    for name, value in parsed.items():
+        assert_shown(getattr(event, name), value)
+
+
+def assert_shown(value: Any, shown: Any) -> None:
+    """Check what JSON shows of a value: Structs as objects with all their fields, decimals as strings with all their digits."""
+    if isinstance(value, msgspec.Struct):
+        assert list(shown) == list(value.__struct_fields__)
+        for name in value.__struct_fields__:
+            assert_shown(getattr(value, name), shown[name])
+    elif isinstance(value, tuple):
+        assert len(value) == len(shown)
+        for entry, part in zip(value, shown, strict=True):
+            assert_shown(entry, part)
+    elif isinstance(value, dict):
+        assert list(value) == list(shown)
+        for key, entry in value.items():
+            assert_shown(entry, shown[key])
+    elif isinstance(value, Decimal):
+        assert shown == str(value)
+    else:
+        assert (shown, type(shown)) == (value, type(shown))
+
+
+def test_an_old_record_can_be_read() -> None:
+    """Fields that were added since, at the end and with defaults, are filled in."""
+    old = msgspec.msgpack.encode([1, 2, -3, ["MessagePoisoned", "desk", "SubmitOrders", "an error"]])
+    event = decode_record(old).event
+    assert (event.actor, event.client_order_id) == ("desk", "")
+
+
+@pytest.mark.parametrize("damaged", [b"", b"\x94", msgspec.msgpack.encode([1, 2, 3, ["NoSuchEvent", "x"]])])
+def test_what_is_no_record_is_refused(damaged: bytes) -> None:
+    """Bytes that are no record, or a record of an unknown event, raise instead of becoming something else."""
+    with pytest.raises(msgspec.MsgspecError):
+        decode_record(damaged)
