@@ -184,6 +184,7 @@ class Desk(Actor[DeskMessage]):
             case LateReport(report=report):
                 if order is None and history:
                     self.ctx.spawn("orders", "order/" + order_id, history)
+                    self.state.leaving.append(order_id)  # it may have come back for nothing
                     self.ctx.tell(self.ctx.refer("desk"), then)
                 elif history:
                     self.ctx.tell(self.ctx.refer("desk"), then)
@@ -213,12 +214,12 @@ class Desk(Actor[DeskMessage]):
         return machine
 
     def _let_go(self) -> None:
-        """Stop the order actors that have been closed for long; stopping one that is gone already does nothing."""
+        """Stop the order actors that have been closed for long and still are; stopping one that is gone already does nothing."""
         leaving = self.state.leaving
         if leaving:
             for order_id in leaving:
-                order = self._find(order_id)
-                if order is not None:
+                order, machine = self._find(order_id), self._machine(order_id)
+                if order is not None and machine is not None and machine.is_closed:
                     self.ctx.stop(order)
             self.state.leaving = []
 

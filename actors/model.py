@@ -126,12 +126,13 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False
 
 def exact(value: Decimal | int | str | float, field: str) -> Decimal:
     """Return `value` as a Decimal. A float is taken by its shortest decimal form (0.1 is 0.1); what is no number raises ValueError."""
-    if isinstance(value, Decimal):
+    if isinstance(value, Decimal) and not value.is_snan():  # which cannot even be compared
         return value
     if isinstance(value, bool):
         raise ValueError(f"{field}: {value!r} is a bool; give a number such as 10 or '10.25'")
     try:
-        return Decimal(repr(value) if isinstance(value, float) else value)
+        number = Decimal(repr(value) if isinstance(value, float) else value)
+        return +number if number.is_snan() else number
     except (ArithmeticError, TypeError, ValueError):
         raise ValueError(f"{field}: {value!r} is not a number; give one such as 10 or '10.25'") from None
 

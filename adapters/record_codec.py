@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import msgspec
 
 from ..actors.actor import Record
@@ -24,7 +22,8 @@ _DECODER = msgspec.msgpack.Decoder(_Stored)
 
 def decode_record(data: bytes | memoryview) -> Record:
     """Return the record that was encoded as `data`."""
-    return cast("Record", _DECODER.decode(data))
+    stored = _DECODER.decode(data)
+    return Record(stored.number, stored.at_ns, stored.cause, stored.event)
 
 
 def as_json(record: Record) -> bytes:

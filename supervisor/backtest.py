@@ -99,7 +99,7 @@ class Backtest:
                 )
             ),
         )
-        self.lifecycle.entity_left = self._order_left
+        self.lifecycle.entity_left, self.lifecycle.entity_back = self._order_left, self._order_back
         self._hosts = [f"strategy/{name}" for name, _ in strategies]
         cells = self.dispatcher.cells
         self._market = cells["market"]
@@ -241,6 +241,9 @@ class Backtest:
     def _order_left(self, cell: Cell) -> None:
         state = cell.actor.machine.state
         self.left[state] = self.left.get(state, 0) + 1
+
+    def _order_back(self, cell: Cell) -> None:
+        self.left[cell.actor.machine.state] -= 1
 
     def _epoch_now(self) -> int | None:
         return None if self.lifecycle.halted else self.dispatcher.view("circuit_breaker").epoch

@@ -29,7 +29,7 @@ class CommitLog:
     counts as durable at once, and is written in groups. `trace_hash` covers the encoded record stream, so it does not depend on the groups.
     """
 
-    __slots__ = ("_busy", "_durable", "_hash", "_store", "_volatile", "_written", "base", "outbox", "records")
+    __slots__ = ("_busy", "_durable", "_group", "_hash", "_store", "_volatile", "_written", "base", "outbox", "records")
 
     def __init__(self, store: JournalStore, last: int = 0) -> None:
         self.records: list[Record] = []
@@ -37,6 +37,7 @@ class CommitLog:
         self.outbox: deque[tuple[int, Callable[..., None], tuple[Any, ...]]] = deque()
         self._store = store
         self._volatile = store.volatile
+        self._group = GROUP if store.volatile else 1
         self._durable = last
         self._written = 0
         self._busy = False
@@ -66,10 +67,7 @@ class CommitLog:
 
     def flush(self) -> None:
         """At the end of a tick: hand the writer what it is due, and release what is durable."""
-        if self._volatile:
-            if len(self.records) - self._written >= GROUP:
-                self.write()
-        elif not self._busy and self._written < len(self.records):
+        if len(self.records) - self._written >= self._group and not self._busy:
             self.write()
         if self.outbox:
             self.release()
@@ -97,8 +95,8 @@ class CommitLog:
 
     def release(self) -> None:
         """Let out what rests on durable records only, oldest first."""
-        outbox, durable = self.outbox, self.durable
-        while outbox and outbox[0][0] <= durable:
+        outbox, volatile = self.outbox, self._volatile
+        while outbox and (volatile or outbox[0][0] <= self._durable):
             _, deliver, arguments = outbox.popleft()
             deliver(*arguments)
 

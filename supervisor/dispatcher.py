@@ -98,13 +98,13 @@ class Dispatcher:
 
     __slots__ = (
         "__dict__",
-        "_cause_in",
-        "_cause_out",
-        "_cell",
+        "_cause",
         "_effects",
+        "_fresh",
         "_heap",
         "_input_number",
         "_inputs",
+        "_item",
         "_poisoned",
         "_queue",
         "_routes",
@@ -146,9 +146,9 @@ class Dispatcher:
         self._heap: list[tuple[int, int, Cell, str]] = []
         self._timer_number = 0
         self._runtime = Cell("runtime")
-        self._cell = self._runtime
-        self._cause_in = 0
-        self._cause_out = 0
+        self._item: Item = (self._runtime, None, 0)
+        self._cause = 0
+        self._fresh: list[Record] = []
         self._poisoned: list[tuple[Cell, Exception]] = []
         self.crashed: Callable[[Cell, Any, Exception], None]
         self.history_poisoned: Callable[[Cell, Exception], None]
@@ -163,22 +163,22 @@ class Dispatcher:
     # --- Context: what a turn may do -------------------------------------------------------------------------------
 
     def tell(self, ref: ActorRef[Any], message: Any) -> None:
-        self._queue.append((ref, message, self._cause_out))  # type: ignore[arg-type]
+        self._queue.append((ref, message, self._cause))  # type: ignore[arg-type]
 
     def record(self, event: Event) -> Record:
-        log, cell = self.log, self._cell
-        records = log.records
-        number = log.base + len(records) + 1
-        record = Record(number, self.now_ns, self._cause_in, event)
-        records.append(record)
+        cell, _, cause = self._item
+        fresh, log = self._fresh, self.log
+        number = log.base + len(log.records) + len(fresh) + 1
+        record = Record(number, self.now_ns, cause, event)
+        fresh.append(record)
         fold = cell.folds.get(type(event))
         if fold is not None:
             fold(cell.actor, event, record)
-        self._cause_out = number
+        self._cause = number  # of what this turn tells from here on
         return record
 
     def send(self, port: str, command: Any) -> None:
-        self._effects.append((self._post_out, (self.ports[port].accept, (command, self._cause_out))))
+        self._effects.append((self._post_out, (self.ports[port].accept, (command, self._cause))))
 
     def reply(self, to: ReplyTo | None, answer: Any) -> None:
         if to is not None:
@@ -194,10 +194,10 @@ class Dispatcher:
         return [ReplyTo(to.ask, index) for index in range(parts)]
 
     def set_timer(self, key: str, delay_ns: int, message: Any) -> None:
-        self._effects.append((self._arm, (self._cell, key, self.now_ns + delay_ns, message, self._cause_out)))
+        self._effects.append((self._arm, (self._item[0], key, self.now_ns + delay_ns, message, self._cause)))
 
     def cancel_timer(self, key: str) -> None:
-        self._effects.append((self._disarm, (self._cell, key)))
+        self._effects.append((self._disarm, (self._item[0], key)))
 
     def spawn(self, supervisor: str, name: str, history: tuple[Record, ...] = ()) -> ActorRef[Any]:
         if name in self.cells:
@@ -211,7 +211,7 @@ class Dispatcher:
         self._effects.append((self.stop_asked, (ref,)))
 
     def watch(self, ref: ActorRef[Any]) -> None:
-        self._effects.append((self.watched, (ref, self._cell)))
+        self._effects.append((self.watched, (ref, self._item[0])))
 
     def find(self, name: str) -> ActorRef[Any] | None:
         return self.cells.get(name)
@@ -227,10 +227,10 @@ class Dispatcher:
         return None if cell is None or cell.actor is None else cell.actor.view()
 
     def ready(self) -> None:
-        self._effects.append((self.readied, (self._cell,)))
+        self._effects.append((self.readied, (self._item[0],)))
 
     def stopped(self) -> None:
-        self._effects.append((self.finished, (self._cell,)))
+        self._effects.append((self.finished, (self._item[0],)))
 
     # --- The pump's side -------------------------------------------------------------------------------------------
 
@@ -284,61 +284,60 @@ class Dispatcher:
 
     def drain(self) -> None:
         """Handle queued messages until none is left."""
-        queue, effects, records = self._queue, self._effects, self.log.records
-        remember = self.ring.append
+        queue, effects, fresh = self._queue, self._effects, self._fresh
         for item in queue:  # grows while we walk it
-            remember(item)
             cell, message, cause = item
             handler = cell.handlers.get(type(message))
             if handler is None:
-                self._special(cell, message, cause)
+                self._special(item)
                 continue
-            self._cell = cell
-            self._cause_in = self._cause_out = cause
-            told, recorded = len(queue), len(records)
+            self._item = item
+            self._cause = cause
+            told = len(queue)
             try:
                 handler(cell.actor, message)
             except BaseException as error:  # noqa: BLE001 - what is not an Exception is re-raised by abandon
-                self.abandon(told, recorded, error)
+                self.abandon(told, error)
                 self.crashed(cell, message, error)  # type: ignore[arg-type]
                 continue
-            if effects or len(records) != recorded:
-                self._end_turn(cell, recorded)
+            if fresh or effects:
+                self._end_turn(cell)
             if told > QUEUE_BOUND:
                 raise ExecutorFailed(
                     f"{told} messages in one tick: actors feed each other; the last were\n{self.last_dispatches()}"
                 )
         self.turns += len(queue)
+        self.ring.extend(queue)
         queue.clear()
 
     def turn(self, cell: Cell, act: Callable[[], Any], cause: int | None = None) -> None:
         """Run `act` as a turn of `cell`, raising what it raises after dropping what it did."""
-        queue, records = self._queue, self.log.records
-        self._cell = cell
-        if cause is not None:
-            self._cause_in = self._cause_out = cause
-        told, recorded = len(queue), len(records)
+        if cause is None:
+            cause = self._cause
+        self._item = (cell, act, cause)
+        self._cause = cause
+        told = len(self._queue)
         try:
             act()
         except BaseException as error:
-            self.abandon(told, recorded, error)
+            self.abandon(told, error)
             raise
-        self._end_turn(cell, recorded)
+        self._end_turn(cell)
 
-    def abandon(self, told: int, recorded: int, error: BaseException) -> None:
+    def abandon(self, told: int, error: BaseException) -> None:
         """Drop everything that the current turn did; re-raise what is not an Exception."""
         del self._queue[told:]
-        del self.log.records[recorded:]
+        self._fresh.clear()
         self._effects.clear()
         if not isinstance(error, Exception):
             self._queue.clear()
             raise error
 
-    def _end_turn(self, cell: Cell, recorded: int) -> None:
+    def _end_turn(self, cell: Cell) -> None:
         """Let the turn be seen: fold its records everywhere, tell who reacts to them, apply its effects."""
-        records = self.log.records
-        if len(records) != recorded:
-            fresh, routes = records[recorded:], self._routes
+        fresh = self._fresh
+        if fresh:
+            routes = self._routes
             for record in fresh:
                 event = record.event
                 folds, reactions = routes.get(type(event)) or self._route(type(event))
@@ -350,15 +349,19 @@ class Dispatcher:
                             self._poisoned.append((other, error))
                 for other in reactions:
                     self._queue.append((other, event, record.number))
+            self.log.records += fresh
             if cell.entity:
                 cell.history += fresh
+            fresh.clear()
         if self._effects:
             effects = self._effects.copy()  # an effect may run turns of its own, such as on_start
             self._effects.clear()
             for apply, arguments in effects:
                 apply(*arguments)
-        while self._poisoned:
-            self.history_poisoned(*self._poisoned.pop())
+        if self._poisoned:
+            poisoned, self._poisoned = self._poisoned, []
+            for other, error in poisoned:
+                self.history_poisoned(other, error)
 
     def _route(self, kind: type) -> Route:
         """Find who folds and who reacts to events of a type, in the order in which the actors were started."""
@@ -400,9 +403,10 @@ class Dispatcher:
             if armed is not None and armed[0] == number:
                 self._queue.append((cell, Due(key, number), armed[2]))
 
-    def _special(self, cell: Cell, message: Any, cause: int) -> None:
+    def _special(self, item: Item) -> None:
         """Handle what is in no handler table: fired timers, and messages that cannot be delivered."""
-        self._cause_in = self._cause_out = cause
+        cell, message, cause = item
+        self._cause = cause
         if type(message) is Due:
             armed = cell.timers.get(message.key)
             if armed is None or armed[0] != message.number:
@@ -456,9 +460,14 @@ class Dispatcher:
                     cell.snapshot = cell.actor.snapshot()
 
     def last_dispatches(self) -> str:
-        """Return the ring buffer as text, oldest first: what was dispatched to whom, and its cause."""
+        """Return the last dispatches as text, oldest first: what was handled by whom, and its cause."""
+        handled = list(self.ring)
+        for item in self._queue:
+            handled.append(item)
+            if item is self._item:
+                break
         return "\n".join(
-            f"  {cell.name} <- {type(message).__name__} (cause {cause})" for cell, message, cause in self.ring
+            f"  {cell.name} <- {type(message).__name__} (cause {cause})" for cell, message, cause in handled[-RING_LENGTH:]
         )
 
 

@@ -47,6 +47,7 @@ class Lifecycle:
         self.down: dict[str, BaseException] = {}
         self.last_actor: dict[str, Any] = {}
         self.entity_left: Callable[[Cell], None] = lambda cell: None
+        self.entity_back: Callable[[Cell], None] = lambda cell: None
         self._supervisors: dict[str, Supervisor] = {}
         self._subtrees: dict[str, list[str]] = {}
         self._starting: deque[Cell] = deque()
@@ -119,7 +120,8 @@ class Lifecycle:
         cell.history = list(history)
         self.dispatcher.cells[cell.name] = cell
         cell.status, cell.ready = "running", True
-        self._incarnate(cell)
+        if self._incarnate(cell) and len(history) > 1:
+            self.entity_back(cell)
 
     def _incarnate(self, cell: Cell) -> bool:
         """Build the actor from its records and run `on_start`. Return whether it lives."""

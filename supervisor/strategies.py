@@ -168,7 +168,7 @@ def _nearest(name: str, known: Iterable[str]) -> str:
 def _kind_of(found: object) -> str:
     if found is Strategy:
         return "the base class itself"
-    return "a class" if isinstance(found, type) else f"a {type(found).__name__}"
+    return "a class" if isinstance(found, type) else f"of type {type(found).__name__}"
 
 
 def _as_keywords(parameters: Mapping[str, Any]) -> str:

@@ -260,8 +260,8 @@ def buying_power(case: Case) -> Denial | None:
         cost = _gross_after(case)
     if cost <= available:
         return None
-    numbers = {"cost": str(cost), "available": str(available)}
-    return Denial("BUYING_POWER", f"it needs {cost}, {available} is available", numbers)
+    numbers = {"cost": f"{cost:f}", "available": f"{available:f}"}  # a division may end in an exponent
+    return Denial("BUYING_POWER", f"it needs {cost:f}, {available:f} is available", numbers)
 
 
 def duplicate_intent(case: Case) -> Denial | None:

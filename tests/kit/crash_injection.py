@@ -120,7 +120,7 @@ class Injector:
         if plan.point == AT_END:
             raise Crash("at end")
         dispatcher = actor.ctx
-        dispatcher._effects.append((self.run.backtest.lifecycle.crash, (dispatcher._cell.name, Crash("after"))))
+        dispatcher._effects.append((self.run.backtest.lifecycle.crash, (dispatcher._item[0].name, Crash("after"))))
 
 
 class Situation:

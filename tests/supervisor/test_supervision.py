@@ -40,7 +40,7 @@ def verdicts(spec: SupervisorSpec, crashes: list[tuple[str, int]], restart: Rest
         ([("a", 0)], [RESTART]),
         ([("a", 0), ("a", 1), ("a", 2)], [RESTART, RESTART, ESCALATE]),
         ([("a", 0), ("b", 1), ("c", 2)], [RESTART, RESTART, ESCALATE]),  # counted per supervisor
-        ([("a", 0), ("a", 1), ("a", 11)], [RESTART, RESTART, ESCALATE]),  # the crash at 1 still counts at 11
+        ([("a", 1), ("a", 2), ("a", 11)], [RESTART, RESTART, ESCALATE]),  # the crash at 1 still counts at 11
         ([("a", 0), ("a", 1), ("a", 12)], [RESTART] * 3),
         ([("a", 0), ("a", 0), ("a", 11), ("a", 11), ("a", 11)], [RESTART] * 4 + [ESCALATE]),
         ([("a", at) for at in range(0, 100, 6)], [RESTART] * 17),

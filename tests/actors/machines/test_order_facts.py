@@ -108,9 +108,7 @@ class Life:
             self.apply(fact)
             return None
         fill, cumulative = fact if isinstance(fact, tuple) else (fact, None)
-        event = (
-            self.machine.book(None, fill) if isinstance(fill, Cumulative) else self.machine.book(fill, cumulative)
-        )
+        event = self.machine.book(None, fill) if isinstance(fill, Cumulative) else self.machine.book(fill, cumulative)
         if event is not None:
             self.apply(event)
             assert event.state is self.machine.state

@@ -209,9 +209,7 @@ def test_the_books_are_exact(told: list[tuple[str, int, Decimal, Decimal]]) -> N
 
 @settings(max_examples=200, deadline=None)
 @given(
-    st.lists(
-        st.tuples(st.integers(-9, 9), st.integers(-20000, 20000).map(lambda cents: D(cents) / 100)), max_size=30
-    )
+    st.lists(st.tuples(st.integers(-9, 9), st.integers(-20000, 20000).map(lambda cents: D(cents) / 100)), max_size=30)
 )
 def test_corrections_keep_the_books_exact(changes: list[tuple[int, Any]]) -> None:
     """Whatever quantities and notionals come, corrections of either sign among them, cost - realized moves by the notional only."""

@@ -1,0 +1,485 @@
+"""The checks of the gate, one row for each reason; which purpose needs which; and that nothing odd ever passes or raises."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import ordersmith
+from ordersmith.actors.machines.exposure import AccountRisk, SymbolRisk
+from ordersmith.actors.machines.risk import CHECKS, CHECKS_FOR, Case, Limits, intent_key, render, review
+from ordersmith.actors.model import Instrument, Order, OrderType, Purpose, Side, TimeInForce, TradingState
+from ordersmith.actors.ports import Capabilities
+
+D = Decimal
+BUY, SELL = Side.BUY, Side.SELL
+ENTRY, CHILD, EXIT, PROTECTIVE, LIQUIDATION = (
+    Purpose.ENTRY,
+    Purpose.CHILD,
+    Purpose.EXIT,
+    Purpose.PROTECTIVE,
+    Purpose.LIQUIDATION,
+)
+CAN = Capabilities(order_types=tuple(OrderType), times_in_force=(TimeInForce.DAY,))
+MARGIN: dict[str, Any] = {"account_type": "margin", "initial_margin": D("0.5")}
+
+
+def order(side: Side = BUY, quantity: object = 10, limit: object = None, symbol: str = "A", **terms: Any) -> Order:
+    price = None if limit is None else D(str(limit))
+    kind = OrderType.MARKET if limit is None else OrderType.LIMIT
+    return Order(
+        **{
+            "symbol": symbol,
+            "side": side,
+            "quantity": D(str(quantity)),
+            "order_type": kind,
+            "limit_price": price,
+            **terms,
+        }
+    )
+
+
+def case(
+    what: Order,
+    *,
+    limits: Mapping[str, Any] | None = None,
+    held: Mapping[str, tuple[int, int, int]] | None = None,
+    cash: int = 100_000,
+    reserved: int = 0,
+    state: TradingState = TradingState.ACTIVE,
+    last: object = 20,
+    instrument: Instrument | None = Instrument(),
+    connected: bool = True,
+    intents: Mapping[str, int] | None = None,
+    now_ns: int = 0,
+    delta: object = None,
+    prices: Mapping[str, object] | None = None,
+    remaining: Decimal | None = None,
+    held_cost: Decimal = D(0),
+) -> Case:
+    """Return a case: `held` is position, open buys and open sells by symbol; every other symbol costs 50 where `prices` says nothing."""
+    symbols = {symbol: SymbolRisk(*(D(part) for part in parts)) for symbol, parts in (held or {}).items()}
+    account = AccountRisk(D(cash), D(reserved), symbols, dict(intents or {}), connected, known=True, capabilities=CAN)
+    price = None if last is None else D(str(last))
+
+    def last_price(symbol: str) -> Decimal | None:
+        if symbol == what.symbol:
+            return price
+        other = (prices or {}).get(symbol, 50)
+        return None if other is None else D(str(other))
+
+    added = what.quantity if delta is None else D(str(delta))
+    rules = Limits(**(limits or {}))
+    return Case(
+        what, added, instrument, price, last_price, account, state, rules, now_ns, remaining=remaining, held=held_cost
+    )
+
+
+# --- One row for each reason -------------------------------------------------------------------------------------------
+
+DENIALS: list[tuple[str, Case, dict[str, str]]] = [
+    ("UNKNOWN_SYMBOL", case(order(), instrument=None), {"symbol": "A"}),
+    ("BAD_PURPOSE", case(order(purpose=Purpose.CANCEL)), {"purpose": "cancel"}),
+    ("BAD_QUANTITY", case(order(quantity=0)), {"quantity": "0"}),
+    ("BAD_QUANTITY", case(order(quantity=-5)), {"quantity": "-5"}),
+    ("BAD_QUANTITY", case(order(quantity="NaN")), {"quantity": "NaN"}),
+    ("BAD_QUANTITY", case(order(quantity="Infinity")), {"quantity": "Infinity"}),
+    ("LOT_SIZE", case(order(quantity="10.5")), {"quantity": "10.5", "lot": "1"}),
+    ("LOT_SIZE", case(order(quantity=150), instrument=Instrument(lot=D(100))), {"quantity": "150", "lot": "100"}),
+    ("LOT_SIZE", case(order(quantity="1E+400")), {"quantity": "1E+400", "lot": "1"}),
+    ("BAD_PRICE", case(order(limit_price=D(5))), {"limit_price": "5"}),
+    ("BAD_PRICE", case(order(limit=0)), {"limit_price": "0"}),
+    ("BAD_PRICE", case(order(limit=-1)), {"limit_price": "-1"}),
+    ("BAD_PRICE", case(order(limit="NaN")), {"limit_price": "NaN"}),
+    ("BAD_PRICE", case(order(order_type=OrderType.LIMIT)), {"limit_price": "None"}),
+    ("PRICE_TICK", case(order(limit="20.001")), {"limit_price": "20.001", "tick": "0.01"}),
+    ("PRICE_TICK", case(order(limit="1E+400")), {"limit_price": "1E+400", "tick": "0.01"}),
+    ("TRADING_HALTED", case(order(), state=TradingState.HALTED), {"trading_state": "HALTED"}),
+    ("TRADING_REDUCING", case(order(), state=TradingState.REDUCING), {"trading_state": "REDUCING"}),
+    ("NOT_CONNECTED", case(order(), connected=False), {}),
+    ("UNSUPPORTED", case(order(time_in_force=TimeInForce.GTC)), {"order": "MARKET GTC"}),
+    ("NO_MARKET_DATA", case(order(), last=None), {"last": "None"}),
+    ("NO_MARKET_DATA", case(order(), last="NaN"), {"last": "NaN"}),
+    ("NO_MARKET_DATA", case(order(limit=20), last=0), {"last": "0"}),
+    (
+        "PRICE_COLLAR",
+        case(order(limit="22.01"), limits={"price_collar": D("0.1")}),
+        {"limit_price": "22.01", "last": "20", "collar": "0.1", "bound": "22.0"},
+    ),
+    (
+        "PRICE_COLLAR",
+        case(order(SELL, limit="17.99"), limits={"price_collar": D("0.1")}, held={"A": (10, 0, 0)}),
+        {"limit_price": "17.99", "last": "20", "collar": "0.1", "bound": "18.0"},
+    ),
+    ("MAX_ORDER_QUANTITY", case(order(), limits={"max_order_quantity": D(9)}), {"quantity": "10", "limit": "9"}),
+    (
+        "MAX_ORDER_NOTIONAL",
+        case(order(), limits={"max_order_notional": D(199)}),
+        {"quantity": "10", "price": "20", "notional": "200", "limit": "199"},
+    ),
+    (
+        "MAX_ORDER_NOTIONAL",
+        case(order(limit=21), limits={"max_order_notional": D(209)}),
+        {"quantity": "10", "price": "21", "notional": "210", "limit": "209"},
+    ),
+    (
+        "MAX_POSITION",
+        case(order(), limits={"max_position_quantity": D(34)}, held={"A": (20, 5, 0)}),
+        {"position": "20", "worst_case": "35", "limit": "34"},
+    ),
+    (
+        "MAX_POSITION",
+        case(order(SELL), limits={"max_position_quantity": D(34), **MARGIN}, held={"A": (-20, 0, 5)}),
+        {"position": "-20", "worst_case": "-35", "limit": "34"},
+    ),
+    (
+        "MAX_GROSS_EXPOSURE",  # 15 of A at 20, and at worst 10 of B at 50
+        case(order(), limits={"max_gross_exposure": D(799)}, held={"A": (2, 3, 0), "B": (4, 6, 1)}),
+        {"worst_case": "800", "limit": "799"},
+    ),
+    ("SHORT_SALE", case(order(SELL)), {"position": "0", "open_sell": "0", "worst_case": "-10"}),
+    (
+        "SHORT_SALE",
+        case(order(SELL), held={"A": (15, 0, 6)}),
+        {"position": "15", "open_sell": "6", "worst_case": "-1"},
+    ),
+    ("BUYING_POWER", case(order(), cash=250, reserved=51), {"cost": "200", "available": "199"}),
+    (
+        "BUYING_POWER",  # equity 100 + 5 × 50, twice as much may be held; 5 of B and 23 of A would be
+        case(order(quantity=23), limits=MARGIN, cash=100, held={"B": (5, 0, 0)}),
+        {"cost": "710", "available": "700"},
+    ),
+    (
+        "BUYING_POWER",  # a replacement at a higher price: 4 are filled, 6 at 30 instead of at 20
+        case(order(limit=30), cash=150, reserved=120, delta=0, remaining=D(6), held_cost=D(120)),
+        {"cost": "60", "available": "30"},
+    ),
+    (
+        "DUPLICATE_INTENT",
+        case(order(), limits={"duplicate_window_ns": 100}, intents={intent_key(order()): 50}, now_ns=150),
+        {"age_ns": "100", "window_ns": "100"},
+    ),
+    ("EXIT_FLIPS", case(order(SELL, purpose=EXIT), limits=MARGIN), {"position": "0", "worst_case": "-10"}),
+    (
+        "EXIT_FLIPS",
+        case(order(SELL, purpose=LIQUIDATION), limits=MARGIN, held={"A": (15, 0, 6)}),
+        {"position": "15", "worst_case": "-1"},
+    ),
+    (
+        "EXIT_FLIPS",
+        case(order(BUY, purpose=PROTECTIVE), limits=MARGIN, held={"A": (-9, 0, 0)}),
+        {"position": "-9", "worst_case": "1"},
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("code", "what", "numbers"), DENIALS, ids=[f"{code}-{index}" for index, (code, *_) in enumerate(DENIALS)]
+)
+def test_a_denial_has_its_code_and_the_numbers_that_it_saw(code: str, what: Case, numbers: dict[str, str]) -> None:
+    """Each check denies with its own code, a sentence, and the numbers by which the decision can be repeated."""
+    denial = review(what)
+    assert denial is not None
+    assert (denial.code, denial.numbers) == (code, numbers)
+    assert denial.text
+
+
+def test_every_check_denies_something_here() -> None:
+    """The rows above leave no check out."""
+    exercised = set()
+    for code, what, _ in DENIALS:
+        if code != "BAD_PURPOSE":
+            exercised.add(next(check for check in CHECKS_FOR[what.order.purpose] if check(what) is not None))
+    assert exercised == {check for check, _ in CHECKS}
+
+
+PASSES: dict[str, Case] = {
+    "a plain buy": case(order()),
+    "the last cent": case(order(), cash=200),
+    "all that is held": case(order(SELL), held={"A": (10, 0, 0)}),
+    "exactly the collar": case(order(limit=22), limits={"price_collar": D("0.1")}),
+    "a far resting buy": case(order(limit="0.01"), limits={"price_collar": D("0.1")}),
+    "a far resting sale": case(order(SELL, limit=9000), limits={"price_collar": D("0.1")}, held={"A": (10, 0, 0)}),
+    "exactly the order quantity": case(order(), limits={"max_order_quantity": D(10)}),
+    "exactly the notional": case(order(), limits={"max_order_notional": D(200)}),
+    "exactly the position": case(order(), limits={"max_position_quantity": D(35)}, held={"A": (20, 5, 0)}),
+    "exactly the exposure": case(order(), limits={"max_gross_exposure": D(800)}, held={"A": (2, 3, 0), "B": (4, 6, 1)}),
+    "a short on margin": case(order(SELL), limits=MARGIN),
+    "exactly the margin": case(order(quantity=10), limits=MARGIN, cash=100),
+    "a reducer without buying power": case(order(SELL), limits=MARGIN, cash=-10_000, held={"A": (10, 0, 0)}),
+    "a buy that covers a short": case(order(), limits=MARGIN, cash=0, held={"A": (-10, 0, 0)}),
+    "a reducer above the position limit": case(
+        order(SELL), limits={"max_position_quantity": D(5)}, held={"A": (30, 0, 0)}
+    ),
+    "a reducer while reducing": case(order(SELL), state=TradingState.REDUCING, held={"A": (10, 0, 0)}),
+    "covering while reducing": case(order(), limits=MARGIN, state=TradingState.REDUCING, held={"A": (-10, 0, 0)}),
+    "protection while halted": case(order(SELL, purpose=PROTECTIVE), state=TradingState.HALTED, held={"A": (10, 0, 0)}),
+    "liquidation while halted": case(
+        order(SELL, purpose=LIQUIDATION), state=TradingState.HALTED, held={"A": (10, 0, 0)}
+    ),
+    "liquidation of any size": case(
+        order(SELL, purpose=LIQUIDATION),
+        limits={"max_order_quantity": D(1), "max_order_notional": D(1)},
+        held={"A": (10, 0, 0)},
+    ),
+    "the same intent later": case(
+        order(), limits={"duplicate_window_ns": 100}, intents={intent_key(order()): 49}, now_ns=150
+    ),
+    "the same exit at once": case(
+        order(SELL, purpose=EXIT),
+        limits={"duplicate_window_ns": 100},
+        intents={intent_key(order(SELL, purpose=EXIT)): 0},
+        held={"A": (10, 0, 0)},
+    ),
+    "the same intent without a window": case(order(), intents={intent_key(order()): 0}),
+    "a replacement that costs no more": case(
+        order(limit=19), cash=200, reserved=200, delta=0, remaining=D(10), held_cost=D(200)
+    ),
+}
+
+
+@pytest.mark.parametrize("what", PASSES.values(), ids=PASSES)
+def test_what_is_within_the_limits_passes(what: Case) -> None:
+    """An order exactly at a limit passes, and a check applies only to what it is meant for."""
+    assert review(what) is None
+
+
+@pytest.mark.parametrize(
+    ("side", "position", "open_buy", "open_sell", "reduces"),
+    [
+        (SELL, 10, 0, 0, True),
+        (SELL, 9, 0, 0, False),
+        (SELL, 15, 0, 6, False),  # what is being closed already cannot be closed again
+        (SELL, 15, 9, 5, True),  # open buys do not make room for a sale
+        (SELL, 0, 0, 0, False),
+        (SELL, -10, 0, 0, False),
+        (BUY, -10, 0, 0, True),
+        (BUY, -9, 0, 0, False),
+        (BUY, -15, 6, 0, False),
+        (BUY, -15, 5, 9, True),
+        (BUY, 10, 0, 0, False),
+    ],
+)
+def test_a_reducer_only_closes_what_is_held(
+    side: Side, position: int, open_buy: int, open_sell: int, reduces: bool
+) -> None:
+    """An order reduces if, with all that is open on its side, it does not go beyond flat; a buy can, of a short."""
+    what = case(order(side), held={"A": (position, open_buy, open_sell)})
+    assert what.reduces() is reduces
+    halfway = case(order(side), held={"A": (position, open_buy, open_sell)}, state=TradingState.REDUCING, limits=MARGIN)
+    denial = review(halfway)
+    assert (denial is None) is reduces
+    exits = review(case(order(side, purpose=EXIT), held={"A": (position, open_buy, open_sell)}, limits=MARGIN))
+    assert (exits is None) is reduces
+
+
+def test_the_worst_case_counts_open_orders() -> None:
+    """Orders that are open count as filled on their own side, and not on the other."""
+    limits = {"max_position_quantity": D(100)}
+    assert review(case(order(quantity=50), limits=limits, held={"A": (20, 30, 90)})) is None
+    denial = review(case(order(quantity=51), limits=limits, held={"A": (20, 30, 90)}))
+    assert denial is not None
+    assert denial.numbers["worst_case"] == "101"
+
+
+def test_the_price_of_another_symbol_cannot_stop_the_gate() -> None:
+    """A symbol that is held and has no price, or an absurd one, counts as nothing and raises nothing."""
+    for absurd in (None, "NaN", "sNaN", "Infinity", "-1"):
+        what = case(
+            order(), limits={"max_gross_exposure": D(200), **MARGIN}, held={"B": (5, 5, 5)}, prices={"B": absurd}
+        )
+        assert review(what) is None
+
+
+def test_an_intent_is_known_by_its_meaning() -> None:
+    """Quantities written differently are one intent; another parent, strategy, side or price makes another."""
+    assert intent_key(order(quantity="10", limit="5")) == intent_key(order(quantity="10.0", limit="5.00"))
+    keys = {
+        intent_key(each)
+        for each in (
+            order(),
+            order(SELL),
+            order(quantity=11),
+            order(limit=5),
+            order(limit=6),
+            order(symbol="B"),
+            order(strategy="s"),
+            order(parent="twap:1"),
+            order(parent="twap:2"),
+        )
+    }
+    assert len(keys) == 9
+
+
+# --- Check × purpose ---------------------------------------------------------------------------------------------------
+
+APPLIES = {
+    # check                entry child exit protective liquidation
+    "known_symbol": (True, True, True, True, True),
+    "quantity": (True, True, True, True, True),
+    "price": (True, True, True, True, True),
+    "trading_state": (True, True, True, False, False),
+    "broker_session": (True, True, True, True, True),
+    "capability": (True, True, True, True, True),
+    "market_data": (True, True, True, True, True),
+    "price_collar": (True, True, True, True, True),
+    "order_quantity": (True, True, True, True, False),
+    "order_notional": (True, True, True, True, False),
+    "position": (True, True, False, False, False),
+    "gross_exposure": (True, True, False, False, False),
+    "short_sale": (True, True, True, True, True),
+    "buying_power": (True, True, False, False, False),
+    "duplicate_intent": (True, True, False, False, False),
+    "exit_flips": (False, False, True, True, True),
+}
+ORDERED = (ENTRY, CHILD, EXIT, PROTECTIVE, LIQUIDATION)
+
+
+def test_the_table_of_checks_and_purposes() -> None:
+    """Which purpose needs which check, and in which order they run, is decided here and nowhere by accident."""
+    table = {check.__name__: tuple(purpose in purposes for purpose in ORDERED) for check, purposes in CHECKS}
+    assert table == APPLIES
+    assert list(table) == list(APPLIES)
+    for position, purpose in enumerate(ORDERED):
+        names = [check.__name__ for check in CHECKS_FOR[purpose]]
+        assert names == [name for name, row in APPLIES.items() if row[position]]
+
+
+def test_an_order_cannot_have_the_purpose_of_a_cancel() -> None:
+    """The purpose that needs no checks is for cancels only: an order that claims it is denied."""
+    assert CHECKS_FOR[Purpose.CANCEL] == ()
+    denial = review(case(order(quantity="1E+9", purpose=Purpose.CANCEL)))
+    assert denial is not None
+    assert denial.code == "BAD_PURPOSE"
+
+
+def test_render_shows_the_table() -> None:
+    """The Markdown has one line for each check, with a column for every purpose, cancel included."""
+    head, _, *rows = render().splitlines()
+    assert [cell.strip() for cell in head.strip("|").split("|")] == ["check", *Purpose]
+    for (name, applies), row in zip(APPLIES.items(), rows, strict=True):
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        assert cells == [name, *("yes" if yes else "–" for yes in applies), "–"]
+
+
+# --- Nothing odd passes, nothing raises --------------------------------------------------------------------------------
+
+ODD = [
+    D(text)
+    for text in (
+        "NaN sNaN -NaN Infinity -Infinity 0 -0 -1 -0.01 1E+400 1E-400 -1E+400 9E+999999 1E-999999 0.3 1E+34 "
+        "12345678901234567890123456789012345678901234567890"
+    ).split()
+]
+odd_numbers = st.sampled_from(ODD) | st.decimals() | st.decimals(allow_nan=False, allow_infinity=False)
+limits_of_all_kinds = st.sampled_from(
+    [
+        {},
+        {"max_order_quantity": D(100), "max_order_notional": D(10_000), "price_collar": D("0.1")},
+        {"max_position_quantity": D(50), "max_gross_exposure": D(1000), "duplicate_window_ns": 5},
+        {**MARGIN, "max_gross_exposure": D(1000), "price_collar": D("0.5"), "duplicate_window_ns": 5},
+    ]
+)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(
+    odd_numbers,
+    st.none() | odd_numbers,
+    st.none() | odd_numbers,
+    limits_of_all_kinds,
+    st.sampled_from(ORDERED),
+    st.sampled_from(Side),
+    st.sampled_from(TradingState),
+    st.integers(-20, 20),
+)
+def test_only_sensible_numbers_pass(
+    quantity: Decimal,
+    limit: Decimal | None,
+    last: Decimal | None,
+    limits: dict[str, Any],
+    purpose: Purpose,
+    side: Side,
+    state: TradingState,
+    position: int,
+) -> None:
+    """Whatever quantity, limit and market come, the gate answers without raising, and what passes is a whole, positive, known number."""
+    kind = OrderType.MARKET if limit is None else OrderType.LIMIT
+    what = msgspec.structs.replace(order(side, purpose=purpose), quantity=quantity, limit_price=limit, order_type=kind)
+    denial = review(case(what, limits=limits, last=last, state=state, held={"A": (position, 0, 0), "B": (3, 2, 1)}))
+    if denial is not None:
+        return
+    assert quantity.is_finite()
+    assert quantity > 0
+    assert quantity == quantity.to_integral_value()
+    assert last is not None
+    assert last.is_finite()
+    assert last > 0
+    if limit is not None:
+        assert limit.is_finite()
+        assert limit > 0
+        assert limit * 100 == (limit * 100).to_integral_value()
+    price = limit or last
+    if (
+        purpose in (ENTRY, CHILD)
+        and not case(what, held={"A": (position, 0, 0)}).reduces()
+        and "max_order_notional" in limits
+    ):
+        assert quantity * price <= 10_000
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(1, 60), st.sampled_from(Side), st.integers(-50, 50), st.integers(0, 30), st.integers(0, 30))
+def test_exits_never_flip(quantity: int, side: Side, position: int, open_buy: int, open_sell: int) -> None:
+    """If every open order on its side fills, an exit that passed still leaves the position flat or on the side where it was."""
+    held = {"A": (position, open_buy, open_sell)}
+    for purpose in (EXIT, PROTECTIVE, LIQUIDATION):
+        if review(case(order(side, quantity, purpose=purpose), limits=MARGIN, held=held)) is None:
+            after = position + open_buy + quantity if side is BUY else position - open_sell - quantity
+            assert position
+            assert after * position >= 0
+
+
+# --- The only way through ----------------------------------------------------------------------------------------------
+
+
+def constructions(text: str, name: str) -> list[int]:
+    return [
+        node.lineno
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Call)
+        and (getattr(node.func, "id", None) == name or getattr(node.func, "attr", None) == name)
+    ]
+
+
+def test_only_the_gate_makes_an_approval() -> None:
+    """In the whole package `ApprovedOrder` is constructed in risk_gate.py only, and there in one place."""
+    root = Path(str(ordersmith.__file__)).parent
+    folders = [root / name for name in ("actors", "adapters", "config", "supervisor")]
+    files = [path for folder in folders for path in folder.rglob("*.py")] + list(root.glob("*.py"))
+    assert len(files) > 40
+    makers = {
+        path.relative_to(root).as_posix(): lines
+        for path in files
+        if (lines := constructions(path.read_text(encoding="utf-8"), "ApprovedOrder"))
+    }
+    assert list(makers) == ["actors/risk_gate.py"]
+    assert len(makers["actors/risk_gate.py"]) == 1
+    assert constructions("m.ApprovedOrder(1)\nx = ApprovedOrder(2)", "ApprovedOrder") == [1, 2]
+
+
+def test_an_approval_is_what_a_placement_needs() -> None:
+    """The messages that place and replace take an approval, not an order."""
+    from ordersmith.actors.messages import ApprovedOrder, PlaceOrder, ReplaceLeg
+
+    for message in (PlaceOrder, ReplaceLeg):
+        kinds = {field.name: field.type for field in msgspec.structs.fields(message)}
+        assert kinds["approved"] is ApprovedOrder
