@@ -53,11 +53,10 @@ class ReplyTo(msgspec.Struct, frozen=True, gc=False):
 class ActorRef(Generic[M]):
     """A stable address: it stays valid while the actor behind it is restarted. Made by the runtime only."""
 
-    __slots__ = ("incarnation", "name")
+    incarnation = 0
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.incarnation = 0
 
     def __repr__(self) -> str:
         return f"<{self.name}>"

@@ -187,11 +187,13 @@ class Order(Actor[OrderMessage]):
 
     @handler
     def executed(self, message: Executed) -> None:
-        event = self.machine.book(message.fill, Cumulative(message.cumulative_quantity))
+        machine = self.machine
+        event = machine.book(message.fill, Cumulative(message.cumulative_quantity))
         if event is not None:
-            was_closed = self.machine.is_closed
+            was_closed = machine.is_closed if machine.order.parent else False
             self.ctx.record(event)
-            self._tell_parent(was_closed=was_closed)
+            if machine.order.parent:
+                self._tell_parent(was_closed=was_closed)
 
     @handler
     def cancelled(self, message: Cancelled) -> None:

@@ -204,31 +204,32 @@ class StrategyHost(
     # --- For the strategy ----------------------------------------------------------------------------------------------
 
     def submit(self, orders: Iterable[Order | Iterable[Order]]) -> list[str]:
-        ids = []
+        ids: list[str] = []
         for entry in orders:
-            for order in (entry,) if isinstance(entry, Order) else entry:
-                fresh = not order.client_order_id
-                if fresh:
-                    self._submitted += 1
-                order_id = f"{self._id_prefix}{self._submitted}" if fresh else order.client_order_id
-                self.tell_desk(SubmitOrders((self._complete(order, order_id),), fresh))
-                ids.append(order_id)
+            if isinstance(entry, Order):
+                ids.append(self._submit(entry))
+            else:
+                ids += [self._submit(order) for order in entry]
         return ids
 
-    def _complete(self, order: Order, order_id: str) -> Order:
-        return Order(
-            symbol=order.symbol,
-            side=order.side,
-            quantity=exact(order.quantity, "quantity"),
-            order_type=order.order_type,
-            limit_price=None if order.limit_price is None else exact(order.limit_price, "limit_price"),
-            time_in_force=order.time_in_force,
+    def _submit(self, order: Order) -> str:
+        order_id = order.client_order_id
+        fresh = not order_id
+        if fresh:
+            self._submitted += 1
+            order_id = self._id_prefix + str(self._submitted)
+        quantity, limit_price = order.quantity, order.limit_price
+        order = msgspec.structs.replace(
+            order,
             client_order_id=order_id,
+            quantity=quantity if type(quantity) is Decimal else exact(quantity, "quantity"),
+            limit_price=limit_price if limit_price is None else exact(limit_price, "limit_price"),
             account=order.account or self._account,
             strategy=order.strategy or self._name,
-            purpose=order.purpose,
-            parent=order.parent,
         )
+        ctx = self.ctx
+        ctx.tell(ctx.refer("desk"), SubmitOrders((order,), fresh))
+        return order_id
 
     def set_targets(self, targets: Mapping[str, Decimal | int | str], *, close_others: bool) -> None:
         quantities = {symbol: exact(quantity, symbol) for symbol, quantity in targets.items()}

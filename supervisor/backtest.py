@@ -83,7 +83,8 @@ class Backtest:
         self.last_bars: Bars | None = None
         self.left: dict[OrderState, int] = {}
         instruments = _instruments(settings, feed.symbols)
-        self.exchange = SimulatedExchange(_rules(settings), instruments, ACCOUNT)
+        with localcontext(ARITHMETIC):  # its constants are made now, and not with the host's precision
+            self.exchange = SimulatedExchange(_rules(settings), instruments, ACCOUNT)
         self.lifecycle = Lifecycle(
             self.dispatcher,
             build(

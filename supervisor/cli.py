@@ -16,6 +16,11 @@ from pathlib import Path
 
 from ..actors.errors import ConfigError, DataError
 
+DESCRIPTION = """\
+Execution layer of an algorithmic trading system: target positions become orders,
+and every order is looked after until it is finished.
+"""
+
 EXAMPLES = """\
 examples:
   ordersmith check examples/rebalance.yaml
@@ -25,7 +30,6 @@ examples:
 
 CONFIG is a YAML file; examples/all-settings.yaml has every key with its default.
 """
-INTERRUPTED = 128 + 2
 
 
 def main(arguments: Sequence[str] | None = None, version: str = "") -> int:
@@ -44,7 +48,7 @@ def main(arguments: Sequence[str] | None = None, version: str = "") -> int:
         return 2
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
-        return INTERRUPTED
+        return 130
     except BrokenPipeError:
         # Who read our output has seen enough, as `head` does. Python would complain once more when it flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -64,8 +68,7 @@ def _run(chosen: argparse.Namespace) -> int:
 def _parser(version: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ordersmith",
-        description="Execution layer of an algorithmic trading system: target positions become orders, and every order is looked after "
-        "until it is finished.",
+        description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -80,7 +83,10 @@ def _parser(version: str) -> argparse.ArgumentParser:
     _add_config(backtest, "[--json] [--out DIR] [--set PATH=VALUE ...] [--seed N]")
     backtest.add_argument("--json", action="store_true", help="print the summary as one JSON object")
     backtest.add_argument(
-        "--out", metavar="DIR", type=Path, help="write orders.csv, fills.csv, equity.csv and journal.jsonl there"
+        "--out",
+        metavar="DIR",
+        type=Path,
+        help="write orders.csv, fills.csv, equity.csv and journal.jsonl there, over those of an earlier run",
     )
     backtest.add_argument("--seed", metavar="N", help="every random choice follows from it; the same as --set seed=N")
 

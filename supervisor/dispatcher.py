@@ -11,6 +11,8 @@ import traceback
 from collections import deque
 from collections.abc import Callable
 from decimal import ROUND_HALF_EVEN, Context, DivisionByZero, InvalidOperation, Overflow, localcontext
+from itertools import islice
+from operator import length_hint
 from typing import Any
 
 from ..actors.actor import Actor, ActorRef, Event, Fold, Handler, Record, ReplyTo
@@ -33,42 +35,22 @@ NOTHING: Any = {}
 class Cell(ActorRef[Any]):
     """What stands behind an actor's address, with the lifecycle's notes. Only a `live` one takes messages and folds records."""
 
-    __slots__ = (
-        "actor",
-        "attempt",
-        "entity",
-        "folds",
-        "handlers",
-        "history",
-        "live",
-        "mailbox",
-        "ready",
-        "snapshot",
-        "spec",
-        "status",
-        "supervisor",
-        "timers",
-        "watchers",
-    )
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.incarnation = 0
-        self.actor: Any = None
-        self.live = False
-        self.entity = False
-        self.handlers: dict[type, Handler] = NOTHING
-        self.folds: dict[type, Fold] = NOTHING
-        self.timers: dict[str, tuple[int, Any, int]] = NOTHING
-        self.history: list[Record] = NOBODY
-        self.snapshot: bytes | None = None
-        self.spec: Any = None
-        self.supervisor: Any = None
-        self.status = "starting"
-        self.ready = False
-        self.attempt = 0
-        self.mailbox: list[Any] = NOBODY
-        self.watchers: list[Cell] = NOBODY
+    # What most cells never have stays on the class: an order costs a cell.
+    actor: Any = None
+    live = False
+    entity = False
+    handlers: dict[type, Handler] = NOTHING
+    folds: dict[type, Fold] = NOTHING
+    timers: dict[str, tuple[int, Any, int]] = NOTHING
+    history: list[Record] = NOBODY
+    snapshot: bytes | None = None
+    spec: Any = None
+    supervisor: Any = None
+    status = "starting"
+    ready = False
+    attempt = 0
+    mailbox: list[Any] = NOBODY
+    watchers: list[Cell] = NOBODY
 
     def silence(self) -> None:
         """Take no more messages, fold no more records, forget all timers."""
@@ -110,11 +92,13 @@ class Dispatcher:
         "_routes",
         "_runtime",
         "_timer_number",
+        "_walk",
         "asks",
         "cells",
         "crashed",
         "finished",
         "history_poisoned",
+        "interrupted",
         "log",
         "may_spawn",
         "now_ns",
@@ -145,6 +129,7 @@ class Dispatcher:
         self._routes: dict[type, Route] = {}
         self._heap: list[tuple[int, int, Cell, str]] = []
         self._timer_number = 0
+        self._walk = iter(self._queue)
         self._runtime = Cell("runtime")
         self._item: Item = (self._runtime, None, 0)
         self._cause = 0
@@ -153,6 +138,7 @@ class Dispatcher:
         self.crashed: Callable[[Cell, Any, Exception], None]
         self.history_poisoned: Callable[[Cell, Exception], None]
         self.undeliverable: Callable[[Cell, Any], None]
+        self.interrupted: Callable[[Cell], None]
         self.may_spawn: Callable[[str, str], None]
         self.spawned: Callable[[str, Cell, tuple[Record, ...]], None]
         self.stop_asked: Callable[[Cell], None]
@@ -203,7 +189,7 @@ class Dispatcher:
         if name in self.cells:
             raise ActorError(f"there is already an actor {name!r}; names are unique in a tree")
         self.may_spawn(supervisor, name)
-        cell = Cell(name)
+        cell = self.cells[name] = Cell(name)  # taken at once: the next spawn of this turn must not have the name
         self._effects.append((self.spawned, (supervisor, cell, history)))
         return cell
 
@@ -285,30 +271,34 @@ class Dispatcher:
     def drain(self) -> None:
         """Handle queued messages until none is left."""
         queue, effects, fresh = self._queue, self._effects, self._fresh
-        for item in queue:  # grows while we walk it
-            cell, message, cause = item
-            handler = cell.handlers.get(type(message))
-            if handler is None:
-                self._special(item)
-                continue
-            self._item = item
-            self._cause = cause
-            told = len(queue)
-            try:
-                handler(cell.actor, message)
-            except BaseException as error:  # noqa: BLE001 - what is not an Exception is re-raised by abandon
-                self.abandon(told, error)
-                self.crashed(cell, message, error)  # type: ignore[arg-type]
-                continue
-            if fresh or effects:
-                self._end_turn(cell)
-            if told > QUEUE_BOUND:
-                raise ExecutorFailed(
-                    f"{told} messages in one tick: actors feed each other; the last were\n{self.last_dispatches()}"
-                )
-        self.turns += len(queue)
-        self.ring.extend(queue)
-        queue.clear()
+        self._walk = walk = iter(queue)  # the queue grows while we walk it
+        try:
+            for item in walk:
+                cell, message, cause = item
+                handler = cell.handlers.get(type(message))
+                if handler is None:
+                    self.deliver(item)
+                    continue
+                self._item = item
+                self._cause = cause
+                told = len(queue)
+                try:
+                    handler(cell.actor, message)
+                except BaseException as error:  # noqa: BLE001 - what is not an Exception is re-raised by abandon
+                    self.abandon(told, error)
+                    self.crashed(cell, message, error)  # type: ignore[arg-type]
+                    continue
+                if fresh or effects:
+                    self._end_turn(cell)
+                if told > QUEUE_BOUND:
+                    raise ExecutorFailed(
+                        f"{told} messages in one tick: actors feed each other; the last were\n{self.last_dispatches()}"
+                    )
+        finally:  # whatever ends the walk, what was handled is not handled again
+            handled = len(queue) - length_hint(walk)
+            self.turns += handled
+            self.ring.extend(islice(queue, handled))
+            del queue[:handled]
 
     def turn(self, cell: Cell, act: Callable[[], Any], cause: int | None = None) -> None:
         """Run `act` as a turn of `cell`, raising what it raises after dropping what it did."""
@@ -328,9 +318,13 @@ class Dispatcher:
         """Drop everything that the current turn did; re-raise what is not an Exception."""
         del self._queue[told:]
         self._fresh.clear()
+        for apply, arguments in self._effects:
+            if apply is self.spawned:
+                del self.cells[arguments[1].name]
         self._effects.clear()
+        self._cause = self.cause
         if not isinstance(error, Exception):
-            self._queue.clear()
+            self.interrupted(self._item[0])
             raise error
 
     def _end_turn(self, cell: Cell) -> None:
@@ -403,9 +397,9 @@ class Dispatcher:
             if armed is not None and armed[0] == number:
                 self._queue.append((cell, Due(key, number), armed[2]))
 
-    def _special(self, item: Item) -> None:
+    def deliver(self, item: Item) -> None:
         """Handle what is in no handler table: fired timers, and messages that cannot be delivered."""
-        cell, message, cause = item
+        cell, message, cause = self._item = item
         self._cause = cause
         if type(message) is Due:
             armed = cell.timers.get(message.key)
@@ -418,11 +412,16 @@ class Dispatcher:
             self.undeliverable(cell, message)
             return
         try:
-            self.turn(cell, lambda: handler(cell.actor, message))
+            self.turn(cell, lambda: handler(cell.actor, message), cause)
         except Exception as error:  # noqa: BLE001 - any exception of a handler is a crash of its actor
             self.crashed(cell, message, error)
 
     # --- For the lifecycle -----------------------------------------------------------------------------------------
+
+    @property
+    def cause(self) -> int:
+        """What caused the message at hand: a record's number, or minus the number of an input."""
+        return self._item[2]
 
     def state(self, event: Event) -> None:
         """Record a fact of the runtime itself."""
@@ -435,13 +434,13 @@ class Dispatcher:
     def rebuild(self, cell: Cell, actor: Actor[Any]) -> None:
         """Put a new incarnation behind `cell`: its state is the fold of its records. Raises what a fold raises."""
         actor.ctx = self
+        folds = actor.folds
         if cell.entity:
             records: list[Record] = cell.history
         else:
             records = self.log.records
             if cell.snapshot is not None:
                 actor.restore(cell.snapshot)
-        folds = actor.folds
         for record in records:
             fold = folds.get(type(record.event))
             if fold is not None:
@@ -453,19 +452,17 @@ class Dispatcher:
             self.forget_routes()
 
     def snapshot(self) -> None:
-        """Snapshot all folded states and forget the records before, if the journal is settled."""
-        if self.log.settled and self.log.forget():
-            for cell in self.cells.values():
-                if cell.live and not cell.entity:
-                    cell.snapshot = cell.actor.snapshot()
+        """Snapshot all folded states and forget the records before, if the journal is settled and nobody still has to fold them."""
+        cells = [cell for cell in self.cells.values() if not cell.entity]
+        if any(cell.status in ("starting", "down") for cell in cells) or not (self.log.settled and self.log.forget()):
+            return
+        for cell in cells:
+            if cell.live:
+                cell.snapshot = cell.actor.snapshot()
 
     def last_dispatches(self) -> str:
         """Return the last dispatches as text, oldest first: what was handled by whom, and its cause."""
-        handled = list(self.ring)
-        for item in self._queue:
-            handled.append(item)
-            if item is self._item:
-                break
+        handled = [*self.ring, *self._queue[: len(self._queue) - length_hint(self._walk)]]
         return "\n".join(
             f"  {cell.name} <- {type(message).__name__} (cause {cause})" for cell, message, cause in handled[-RING_LENGTH:]
         )

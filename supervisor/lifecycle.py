@@ -8,7 +8,7 @@ be worse, and that escalates. Escalation stops the failing subtree and halts tra
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -18,7 +18,7 @@ from ..actors.errors import ActorError
 from ..actors.events import ActorQuarantined, ActorRestarted, Escalated, MessagePoisoned
 from ..actors.messages import Unknown
 from .dispatcher import NOBODY, Cell, Dispatcher, crash_report
-from .supervision import ChildSpec, Restart, Supervisor, SupervisorSpec, Verdict, backoff_ns
+from .supervision import Restart, Supervisor, SupervisorSpec, Verdict, backoff_ns
 
 MAILBOX_BOUND = 100_000
 REPORTS_KEPT = 100
@@ -49,7 +49,6 @@ class Lifecycle:
         self.entity_left: Callable[[Cell], None] = lambda cell: None
         self.entity_back: Callable[[Cell], None] = lambda cell: None
         self._supervisors: dict[str, Supervisor] = {}
-        self._subtrees: dict[str, list[str]] = {}
         self._starting: deque[Cell] = deque()
         self._stopping: deque[Cell] = deque()
         self._kernel = Cell("lifecycle")
@@ -64,44 +63,49 @@ class Lifecycle:
             self._finished,
             self._watched,
         )
-        d.may_spawn = self.may_spawn
+        d.may_spawn, d.interrupted = self.may_spawn, self.interrupted
         self._register(root)
 
     # --- Start -----------------------------------------------------------------------------------------------------
 
-    def _register(self, spec: SupervisorSpec) -> list[str]:
-        """Make the cells of a subtree, in start order; return their names."""
+    def _register(self, spec: SupervisorSpec) -> None:
+        """Make the cells of a subtree, in start order."""
+        self._claim(spec.id)
         supervisor = self._supervisors[spec.id] = Supervisor(spec)
-        names: list[str] = []
         for child in spec.children:
+            supervisor.children[child.id] = None
             if isinstance(child, SupervisorSpec):
-                supervisor.children[child.id] = None
-                names += self._register(child)
+                self._register(child)
             else:
-                supervisor.children[child.id] = None
-                self._starting.append(self._add(Cell(child.id), child, supervisor))
-                names.append(child.id)
-        self._subtrees[spec.id] = names
-        return names
+                self._claim(child.id)
+                cell = self.dispatcher.cells[child.id] = Cell(child.id)
+                cell.spec, cell.supervisor = child, supervisor
+                self._starting.append(cell)
 
-    def _add(self, cell: Cell, spec: ChildSpec, supervisor: Supervisor) -> Cell:
-        if cell.name in self.dispatcher.cells:
-            raise ActorError(f"there is already an actor {cell.name!r}; names are unique in a tree")
-        cell.spec, cell.supervisor = spec, supervisor
-        self.dispatcher.cells[cell.name] = cell
-        return cell
+    def _claim(self, name: str) -> None:
+        if name in self.dispatcher.cells or name in self._supervisors:
+            raise ActorError(f"there is already an actor or supervisor {name!r}; names are unique in a tree")
+
+    def _cells_of(self, children: Iterable[str]) -> list[Cell]:
+        """Return the cells of these children, those below a child that is a supervisor included, in the order of their start."""
+        names = list(children)
+        for name in names:  # grows while we walk it
+            supervisor = self._supervisors.get(name)
+            if supervisor is not None:
+                names += supervisor.children
+        wanted = dict.fromkeys(names)
+        return [
+            cell for cell in self.dispatcher.cells.values() if cell.name in wanted or cell.supervisor.spec.id in wanted
+        ]
 
     def start(self) -> None:
-        """Start the children in order, each when the one before it is ready."""
+        """Start the children in order, each when the one before it is ready or gone for good."""
         while self._starting:
             cell = self._starting[0]
             if cell.status == "starting":
                 cell.status = "running"
-                if not self._incarnate(cell):
-                    return
-                if type(cell.actor).starts_ready:
-                    cell.ready = True
-            if not cell.ready:
+                self._incarnate(cell)
+            if not cell.ready and self.dispatcher.cells.get(cell.name) is cell:
                 return
             self._starting.popleft()
 
@@ -118,7 +122,6 @@ class Lifecycle:
         supervisor = self._supervisors[supervisor_id]
         cell.spec, cell.supervisor = supervisor.spec.template, supervisor
         cell.history = list(history)
-        self.dispatcher.cells[cell.name] = cell
         cell.status, cell.ready = "running", True
         if self._incarnate(cell) and len(history) > 1:
             self.entity_back(cell)
@@ -138,6 +141,7 @@ class Lifecycle:
             except Exception as error:  # noqa: BLE001 - a crash like any other
                 self.crashed(cell, None, error)
                 return cell.live
+        cell.ready = cell.ready or actor.starts_ready
         return True
 
     def may_spawn(self, supervisor_id: str, name: str) -> None:
@@ -150,7 +154,7 @@ class Lifecycle:
 
     def crashed(self, cell: Cell, message: Any, error: Exception, attempt: int = 1) -> None:
         """Deal with a turn that raised; the dispatcher has dropped what it did."""
-        dispatcher = self.dispatcher
+        dispatcher, cause = self.dispatcher, self.dispatcher.cause
         self.reports.append(crash_report(dispatcher, cell, message, error))
         received = type(message).__name__
         poison = attempt > 1
@@ -160,67 +164,83 @@ class Lifecycle:
         verdict = cell.supervisor.judge(cell.name, cell.spec, dispatcher.now_ns)
         if verdict is Verdict.RESTART:
             self._tell_watchers(cell, repr(error), final=False)
-            if cell.spec.backoff is not None:
-                self._wait(cell, message, error, poison=poison)
+            dispatcher.state(ActorRestarted(cell.name, cell.incarnation + 1, received, repr(error)))
+            if message is not None and not poison:
+                cell.mailbox = [(message, cause, 2), *cell.mailbox]
+            if cell.spec.backoff is None:
+                self._bring_back(cell)
             else:
-                self._restart(cell, message, error, poison=poison)
+                self._wait(cell)
             return
         self.down[cell.name] = error
         self.last_actor[cell.name] = cell.actor
         if not poison:
             self._answer_unknown(message)
+        if verdict is Verdict.STOP:
+            self._gone(cell, repr(error))
+            return
+        self._clean(cell)
         if verdict is Verdict.QUARANTINE:
             self._quarantine(cell, error)
-        elif verdict is Verdict.STOP:
-            self._gone(cell, repr(error))
         else:
             self._escalate(cell.supervisor, error)
 
-    def _restart(self, cell: Cell, message: Any, error: BaseException, *, poison: bool) -> None:
-        """Rebuild the crashed actor and whom its supervisor restarts with it, then deliver the message once more."""
-        received = type(message).__name__
-        self.dispatcher.state(ActorRestarted(cell.name, cell.incarnation + 1, received, repr(error)))
-        for name in self._restarted_with(cell):
-            sibling = self.dispatcher.cells[name]
-            if sibling.status in ("running", "down", "stopping") and not self._incarnate(sibling):
-                return
-        if message is None or poison:
-            return
+    def interrupted(self, cell: Cell) -> None:
+        """Make a turn unhappen that was broken off from outside, by Ctrl-C say: it is no crash, and the actor keeps its timers."""
+        timers = cell.timers
+        self._clean(cell)
+        cell.timers = timers
+
+    def _clean(self, cell: Cell) -> None:
+        """Take back what a turn that did not end has changed by records that it made."""
+        if cell.folds:
+            try:
+                self.dispatcher.rebuild(cell, cell.spec.factory())
+            except Exception as error:  # noqa: BLE001 - then readers see what there is
+                self.reports.append(crash_report(self.dispatcher, cell, None, error))
+
+    def _bring_back(self, cell: Cell) -> None:
+        """Rebuild an actor and whom its supervisor restarts with it, in order, then hand them what they have missed."""
+        affected = cell.supervisor.affected(cell.name)
+        cells = [cell] if affected == [cell.name] else self._cells_of(affected)
+        back = [sibling for sibling in cells if sibling.status in ("running", "down", "stopping")]
+        for sibling in back:
+            if sibling.status == "down":
+                sibling.status = "running"
+            if not self._incarnate(sibling):
+                break
+        for sibling in back:
+            if sibling.live:
+                held, sibling.mailbox = sibling.mailbox, NOBODY
+                for message, cause, attempt in held:
+                    self._deliver(sibling, message, cause, attempt)
+
+    def _deliver(self, cell: Cell, message: Any, cause: int, attempt: int) -> None:
+        """Hand over a message that was held; a second crash on it makes it poison."""
         handler = cell.handlers.get(type(message))
         if handler is None:
+            self.dispatcher.deliver((cell, message, cause))
             return
         try:
-            self.dispatcher.turn(cell, lambda: handler(cell.actor, message))
-        except Exception as again:  # noqa: BLE001 - the second crash makes the message poison
-            self.crashed(cell, message, again, attempt=2)
+            self.dispatcher.turn(cell, lambda: handler(cell.actor, message), cause)
+        except Exception as error:  # noqa: BLE001 - any exception of a handler is a crash of its actor
+            self.crashed(cell, message, error, attempt)
 
-    def _restarted_with(self, cell: Cell) -> list[str]:
-        names: list[str] = []
-        for child in cell.supervisor.affected(cell.name):
-            names += self._subtrees.get(child, [child])
-        return names
-
-    def _wait(self, cell: Cell, message: Any, error: BaseException, *, poison: bool) -> None:
+    def _wait(self, cell: Cell) -> None:
         """Hold the actor down for its backoff; its messages wait, the one that crashed it first."""
         cell.status = "down"
-        cell.mailbox = [] if poison or message is None else [message]
         cell.silence()
         self.dispatcher.forget_routes()
-        self.dispatcher.state(ActorRestarted(cell.name, cell.incarnation + 1, type(message).__name__, repr(error)))
         delay = backoff_ns(cell.spec.backoff, self.dispatcher.seed, cell.name, cell.attempt)
         cell.attempt += 1
         self.dispatcher.turn(self._kernel, lambda: self.dispatcher.set_timer(cell.name, delay, RestartDue(cell.name)))
 
     def restart_due(self, name: str) -> None:
-        """Bring back an actor whose backoff is over, and hand it what it missed."""
+        """Bring back an actor whose backoff is over, and go on with a start that waited for it."""
         cell = self.dispatcher.cells.get(name)
-        if cell is None or cell.status != "down":
-            return
-        cell.status = "running"
-        held, cell.mailbox = cell.mailbox, NOBODY
-        if self._incarnate(cell):
-            for message in held:
-                self.dispatcher.tell(cell, message)
+        if cell is not None and cell.status == "down":
+            self._bring_back(cell)
+            self.start()
 
     def history_poisoned(self, cell: Cell, error: Exception) -> None:
         """Quarantine an actor whose records cannot be folded, and escalate."""
@@ -239,16 +259,21 @@ class Lifecycle:
 
     def _escalate(self, supervisor: Supervisor, error: BaseException) -> None:
         """Give up on a supervisor's children: stop them and halt trading."""
-        if self.halted:
-            return
-        self.halted, self.failure = True, error
-        names = self._subtrees[supervisor.spec.id]
-        for cell in reversed(self.dispatcher.cells.values()):
-            if cell.live and (cell.supervisor is supervisor or cell.name in names):
-                cell.silence()
-                cell.status = "stopped"
+        if not self.halted:
+            self.halted, self.failure = True, error
+        stopped = [
+            cell
+            for cell in reversed(self._cells_of([supervisor.spec.id]))
+            if cell.status not in ("stopped", "quarantined")
+        ]
+        for cell in stopped:
+            cell.silence()
+            cell.status = "stopped"
         self.dispatcher.forget_routes()
         self.dispatcher.state(Escalated(supervisor.spec.id, repr(error)))
+        for cell in stopped:
+            self._tell_watchers(cell, repr(error), final=True)
+            self._give_up_on(cell)
 
     def crash(self, name: str, error: Exception) -> None:
         """Crash an actor between turns: it is rebuilt, and nothing is delivered again."""
@@ -263,11 +288,18 @@ class Lifecycle:
                 self._escalate(
                     cell.supervisor, ActorError(f"{cell.name} is down and {MAILBOX_BOUND} messages wait for it")
                 )
+            else:
+                cell.mailbox = cell.mailbox or []
+                cell.mailbox.append((message, self.dispatcher.cause, 1))
                 return
-            cell.mailbox.append(message)
-            return
         self.dispatcher.state_undelivered(cell, message)
         self._answer_unknown(message)
+
+    def _give_up_on(self, cell: Cell) -> None:
+        """Record what was held for an actor that is stopped, and answer who asked."""
+        held, cell.mailbox = cell.mailbox, NOBODY
+        for message, cause, _ in held:
+            self.dispatcher.deliver((cell, message, cause))
 
     def _answer_unknown(self, message: Any) -> None:
         to = getattr(message, "reply_to", None) or getattr(getattr(message, "then", None), "reply_to", None)
@@ -305,17 +337,22 @@ class Lifecycle:
             self._stopping.popleft()
 
     def _ask_to_stop(self, cell: Cell) -> bool:
-        """Run `on_stop`; return whether the actor is gone."""
+        """Run `on_stop`; return whether the ladder may go on to the next."""
         if cell.status == "stopping":
             return False
+        if self.dispatcher.cells.get(cell.name) is not cell:
+            return True
         if cell.live and (cell.spec.shutdown_ns or type(cell.actor).on_stop is not Actor.on_stop):
+            if cell.spec.shutdown_ns:
+                cell.status = "stopping"
             try:
                 self.dispatcher.turn(cell, cell.actor.on_stop)
             except Exception as error:  # noqa: BLE001 - a stop goes on whatever a child does
                 self.reports.append(crash_report(self.dispatcher, cell, "on_stop", error))
             else:
+                if cell.status == "stopped":  # it said so itself, and the ladder has gone on
+                    return False
                 if cell.spec.shutdown_ns:
-                    cell.status = "stopping"
                     deadline = ShutdownDeadline(cell.name)
                     self.dispatcher.turn(
                         self._kernel, lambda: self.dispatcher.set_timer(cell.name, cell.spec.shutdown_ns, deadline)
@@ -343,12 +380,10 @@ class Lifecycle:
 
     def _stop(self, cell: Cell) -> None:
         """An actor asked for this one to be stopped; a permanent child that stops is restarted."""
-        if cell.status == "stopped":
-            return
-        if cell.spec.restart is Restart.PERMANENT:
-            self._restart(cell, None, ActorError("a permanent actor stopped"), poison=False)
-        else:
+        if cell.spec.restart is not Restart.PERMANENT:
             self._ask_to_stop(cell)
+        elif cell.status == "running":
+            self.crashed(cell, None, ActorError("a permanent actor stopped"))
 
     def _gone(self, cell: Cell, reason: str) -> None:
         """Forget an actor that stopped for good."""
@@ -361,6 +396,7 @@ class Lifecycle:
             self.dispatcher.forget_routes()
         del self.dispatcher.cells[cell.name]
         cell.supervisor.forget(cell.name)
+        self._give_up_on(cell)
 
 
 def _order_of(cell: Cell, message: Any) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING, Self
 
 import msgspec
@@ -17,6 +17,7 @@ from ..actors.events import OrderEvent, OrderFilled
 from ..actors.machines.order import OrderMachine
 from ..actors.model import AccountInfo, OrderStatus, as_datetime
 from ..adapters.record_codec import decode_record
+from .dispatcher import ARITHMETIC
 
 if TYPE_CHECKING:
     from .backtest import Backtest
@@ -71,7 +72,8 @@ class BacktestResult:
     def summary(self) -> Summary:
         """The run in numbers."""
         if self._summary is None:
-            self._summary = _summarise(self._backtest, self._elapsed_s)
+            with localcontext(ARITHMETIC):
+                self._summary = _summarise(self._backtest, self._elapsed_s)
         return self._summary
 
     @property
@@ -102,15 +104,16 @@ class BacktestResult:
     def orders(self) -> list[OrderStatus]:
         """Return the status of every order of the journal, in order of submission."""
         machines: dict[str, OrderMachine] = {}
-        for record in self.records():
-            if not isinstance(record.event, OrderEvent):
-                continue
-            order_id = record.event.client_order_id
-            machine = machines.get(order_id)
-            if machine is None:
-                machines[order_id] = OrderMachine.begin(record)
-            else:
-                machine.fold_in(record)
+        with localcontext(ARITHMETIC):
+            for record in self.records():
+                if not isinstance(record.event, OrderEvent):
+                    continue
+                order_id = record.event.client_order_id
+                machine = machines.get(order_id)
+                if machine is None:
+                    machines[order_id] = OrderMachine.begin(record)
+                else:
+                    machine.fold_in(record)
         return [machine.status() for machine in machines.values()]
 
     def fills(self) -> Iterator[tuple[Record, OrderFilled]]:

@@ -149,16 +149,30 @@ class Exposure(msgspec.Struct):
 
     def filled(self, event: OrderFilled) -> None:
         account = self.account(event.account)
-        if event.side is BUY:
+        risk = self._symbol(account, event.symbol)
+        quantity, is_buy = event.quantity, event.side is BUY
+        if is_buy:
             account.cash -= event.notional + event.commission
-            self._symbol(account, event.symbol).position += event.quantity
+            risk.position += quantity
         else:
             account.cash += event.notional - event.commission
-            self._symbol(account, event.symbol).position -= event.quantity
+            risk.position -= quantity
         reservation = self.open.get(event.client_order_id)
         if reservation is None:
             return
-        remaining = max(reservation.remaining - event.quantity, ZERO)
+        remaining = reservation.remaining - quantity
+        if reservation.offered is None and quantity > ZERO and remaining >= ZERO:
+            # The plain case: what has filled is not open any more.
+            if is_buy:
+                risk.open_buy -= quantity
+                account.reserved -= quantity * reservation.price
+            else:
+                risk.open_sell -= quantity
+            reservation.remaining = remaining
+            if not remaining:
+                del self.open[event.client_order_id]
+            return
+        remaining = max(remaining, ZERO)
         offered = reservation.offered
         if remaining or offered is not None:
             if offered is not None:

@@ -198,21 +198,21 @@ class OrderMachine(msgspec.Struct):
 
     def book(self, fill: Fill | None, cumulative: Cumulative | None = None) -> OrderFilled | None:
         """Return the record that these facts make, None if they are known already. Changes nothing."""
-        before = Totals(self.filled_quantity, self.notional, self.commission)
         if fill is not None and self._is_plain(fill, cumulative):
-            cumulative = None
-            change = Totals(fill.quantity, fill.quantity * fill.price, fill.commission)
-        else:
-            fills, covers, cumulative = merged(self.fills, self.covers, self.cumulative, fill, cumulative)
-            if fills == self.fills and covers == self.covers and cumulative == self.cumulative:
-                return None
-            after = totals(fills, covers, cumulative, self.terms.limit_price or self.arrival.last or ZERO)
-            change = Totals(
-                after.quantity - before.quantity, after.notional - before.notional, after.commission - before.commission
-            )
-            fill = fill or self._inferred(change, cumulative)
-        extent = _extent(before.quantity + change.quantity, self.order.quantity)
+            quantity = fill.quantity
+            return self._filled(fill, Totals(quantity, quantity * fill.price, fill.commission), None)
+        fills, covers, cumulative = merged(self.fills, self.covers, self.cumulative, fill, cumulative)
+        if fills == self.fills and covers == self.covers and cumulative == self.cumulative:
+            return None
+        after = totals(fills, covers, cumulative, self.terms.limit_price or self.arrival.last or ZERO)
+        change = Totals(
+            after.quantity - self.filled_quantity, after.notional - self.notional, after.commission - self.commission
+        )
+        return self._filled(fill or self._inferred(change, cumulative), change, cumulative)
+
+    def _filled(self, fill: Fill, change: Totals, cumulative: Cumulative | None) -> OrderFilled:
         order = self.order
+        extent = _extent(self.filled_quantity + change.quantity, order.quantity)
         return OrderFilled(
             order.client_order_id,
             order.account,
@@ -257,7 +257,7 @@ class OrderMachine(msgspec.Struct):
 
 
 def _extent(filled: Decimal, ordered: Decimal) -> Extent:
-    if filled <= 0:
+    if filled <= ZERO:
         return FILLED_NONE
     return FILLED_PART if filled < ordered else FILLED_ALL
 

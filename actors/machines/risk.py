@@ -45,6 +45,8 @@ class Case:
     """
 
     __slots__ = (
+        "_reduces",
+        "_worst",
         "account",
         "delta",
         "held",
@@ -86,6 +88,8 @@ class Case:
         self.now_ns = now_ns
         self.remaining = delta if remaining is None else remaining
         self.held = held
+        self._worst: Decimal | None = None
+        self._reduces: bool | None = None
 
     @property
     def price(self) -> Decimal:
@@ -94,14 +98,24 @@ class Case:
 
     def worst_after(self) -> Decimal:
         """The symbol's position at the worst case on the order's side, the order included; signed."""
-        if self.order.side is BUY:
-            return self.symbol.position + self.symbol.open_buy + self.delta
-        return self.symbol.position - self.symbol.open_sell - self.delta
+        worst = self._worst
+        if worst is None:
+            symbol = self.symbol
+            if self.order.side is BUY:
+                worst = symbol.position + symbol.open_buy + self.delta
+            else:
+                worst = symbol.position - symbol.open_sell - self.delta
+            self._worst = worst
+        return worst
 
     def reduces(self) -> bool:
         """Whether it cannot make the worst case of its symbol larger: all of it closes what is held and not yet being closed."""
-        held = self.symbol.position
-        return held * self.worst_after() >= 0 and (held < 0 if self.order.side is BUY else held > 0)
+        reduces = self._reduces
+        if reduces is None:
+            held = self.symbol.position
+            toward_flat = held < ZERO if self.order.side is BUY else held > ZERO
+            reduces = self._reduces = toward_flat and held * self.worst_after() >= ZERO
+        return reduces
 
 
 def trading_state(case: Case) -> Denial | None:
@@ -348,8 +362,7 @@ def review(case: Case) -> Denial | None:
             {"purpose": case.order.purpose},
         )
     for check in CHECKS_FOR[case.order.purpose]:
-        denial = check(case)
-        if denial is not None:
+        if denial := check(case):
             return denial
     return None
 

@@ -14,6 +14,9 @@ from ...actors.ports import Command, CommandKind, NewOrder, NotSent, ReplaceRequ
 from .exchange import SimulatedExchange
 
 
+ADDS_RISK = (NewOrder, ReplaceRequest)
+
+
 class SimulatedBroker:
     """Endpoint of one account. `epoch` returns the present trading epoch, None once trading is halted by escalation."""
 
@@ -37,7 +40,7 @@ class SimulatedBroker:
             self._post(self._connection, report, cause)
 
     def _refused(self, command: Command) -> list[Report]:
-        if not isinstance(command, NewOrder | ReplaceRequest):
+        if not isinstance(command, ADDS_RISK):
             return []
         epoch = self._epoch()
         if epoch == command.trading_epoch:

@@ -23,7 +23,7 @@ from ordersmith.actors.model import Bars, OrderStatus, Side
 from ordersmith.supervisor.result import BacktestResult
 
 PROFILE = settings(
-    max_examples=120, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+    max_examples=300, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
 )
 
 

@@ -46,32 +46,31 @@ def _row(opened: int, closed: int, up: int, down: int, volume: int) -> Row:
 PRICE = st.integers(900, 1100)
 WICK = st.integers(0, 60)
 ROWS = st.builds(_row, PRICE, PRICE, WICK, WICK, st.sampled_from([0, 7, 100, 1000, 20_000]))
-STEPS = st.lists(
-    st.fixed_dictionaries({"A": ROWS}, optional={"L": ROWS}), min_size=4, max_size=10
-)
+STEPS = st.lists(st.fixed_dictionaries({"A": ROWS}, optional={"L": ROWS}), min_size=6, max_size=10)
 
-QUANTITY = st.sampled_from(["1", "5", "10", "35", "200", "1500"])
-LIMIT = st.none() | st.integers(-60, 60)
+QUANTITY = st.sampled_from(["5", "10", "35", "200", "1500", "3"])
+TICKS = st.integers(-140, 140)
 ORDINAL = st.integers(0, 9)
-ACTIONS: st.SearchStrategy[Action] = st.one_of(
-    st.tuples(
-        st.just("order"),
-        st.sampled_from([*SYMBOLS, "A", "NONE"]),
-        st.sampled_from(["BUY", "BUY", "SELL"]),
-        QUANTITY,
-        LIMIT,
-        st.sampled_from(list(TimeInForce)),
-        st.sampled_from([Purpose.ENTRY, Purpose.ENTRY, Purpose.EXIT]),
-    ),
-    st.tuples(st.just("order"), st.just("A"), st.just("BUY"), QUANTITY, LIMIT, st.just(TimeInForce.GTC), st.just(Purpose.ENTRY)),
-    st.tuples(st.just("cancel"), ORDINAL),
-    st.tuples(st.just("replace"), ORDINAL, st.none() | QUANTITY, LIMIT),
-    st.tuples(st.just("targets"), st.dictionaries(st.sampled_from(list(SYMBOLS)), st.sampled_from([0, 5, 50, -40, 300])), st.booleans()),
-    st.just(("flatten",)),
-    st.just(("halt",)),
-    st.just(("resume",)),
+ORDER = st.tuples(
+    st.just("order"),
+    st.sampled_from([*SYMBOLS, *SYMBOLS, *SYMBOLS, "NONE"]),
+    st.sampled_from(["BUY", "BUY", "SELL"]),
+    QUANTITY,
+    st.none() | TICKS,
+    st.sampled_from([TimeInForce.GTC, TimeInForce.GTC, TimeInForce.DAY]),
+    st.sampled_from([Purpose.ENTRY, Purpose.ENTRY, Purpose.ENTRY, Purpose.EXIT]),
 )
-PLANS = st.lists(st.lists(ACTIONS, max_size=4), min_size=1, max_size=10)
+REPLACE = st.tuples(st.just("replace"), ORDINAL, st.none() | QUANTITY, TICKS)
+TARGETS = st.tuples(
+    st.just("targets"),
+    st.dictionaries(st.sampled_from(list(SYMBOLS)), st.sampled_from([0, 5, 50, -40, 300]), min_size=1),
+    st.booleans(),
+)
+RARE = st.sampled_from([("flatten",), ("flatten",), ("halt",), *[("resume",)] * 5])
+ACTIONS: st.SearchStrategy[Action] = st.one_of(
+    ORDER, ORDER, ORDER, st.tuples(st.just("cancel"), ORDINAL), REPLACE, REPLACE, TARGETS, RARE
+)
+PLANS = st.lists(st.lists(ACTIONS, min_size=1, max_size=5), min_size=3, max_size=9)
 
 SETTINGS = st.fixed_dictionaries(
     {
@@ -127,16 +126,22 @@ class RandomTrader(Strategy):
         order = make(symbol, quantity, self._price(symbol, ticks), time_in_force=tif, purpose=purpose)
         self.ids += self.submit(order)
 
-    def _cancel(self, ordinal: int) -> None:
-        if self.ids:
-            self.cancel(self.ids[ordinal % len(self.ids)])
+    def _pick(self, ordinal: int) -> str | None:
+        """Return one of the open orders, or a closed one if none is open."""
+        ours = [order_id for order_id in self.ids if not getattr(self.status(order_id), "is_closed", True)] or self.ids
+        return ours[ordinal % len(ours)] if ours else None
 
-    def _replace(self, ordinal: int, quantity: str | None, ticks: int | None) -> None:
-        if self.ids:
-            order_id = self.ids[ordinal % len(self.ids)]
-            status = self.status(order_id)
-            limited = status is not None and status.order.limit_price is not None
-            self.replace(order_id, quantity, self._price(status.symbol, ticks) if status and limited else None)
+    def _cancel(self, ordinal: int) -> None:
+        order_id = self._pick(ordinal)
+        if order_id is not None:
+            self.cancel(order_id)
+
+    def _replace(self, ordinal: int, quantity: str | None, ticks: int) -> None:
+        order_id = self._pick(ordinal)
+        status = None if order_id is None else self.status(order_id)
+        if order_id is not None and status is not None:
+            limited = status.order.limit_price is not None
+            self.replace(order_id, quantity, self._price(status.symbol, ticks) if limited else None)
 
     def _targets(self, targets: dict[str, int], close_others: bool) -> None:
         self.set_targets(targets, close_others=close_others)

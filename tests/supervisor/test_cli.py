@@ -16,6 +16,7 @@ import pytest
 
 from ordersmith.actors.messages import CheckOrder
 from ordersmith.actors.risk_gate import RiskGate
+from ordersmith.adapters.simulated.exchange import SimulatedExchange
 from ordersmith.supervisor import cli, outputs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -403,6 +404,23 @@ def test_a_tree_that_gave_up_is_no_success(run, monkeypatch):
     assert "RuntimeError: the gate is broken" in ran.err
     assert ran.err.endswith("The run broke off: the supervision tree gave up and trading was halted\n")
     assert '"event":"Escalated"' in Path("out/journal.jsonl").read_text()
+
+
+def test_a_defect_of_ours_costs_no_outputs(run, monkeypatch):
+    """An exception of the driver itself ends the run with status 1, its whole traceback, and the outputs so far."""
+    match = SimulatedExchange.on_bars
+
+    def defective(exchange, bars):
+        if bars.time.day == 9:
+            raise RuntimeError("a defect")
+        return match(exchange, bars)
+
+    monkeypatch.setattr(SimulatedExchange, "on_bars", defective)
+    ran = run("backtest", "c.yaml", "--json", "--out", "out")
+    assert (ran.status, ran.summary["finished"], ran.summary["bars"], ran.summary["fills"]) == (1, False, 3, 1)
+    assert "in defective" in ran.err
+    assert ran.err.endswith("The run broke off on a defect of Ordersmith: RuntimeError('a defect')\n")
+    assert sorted(file.name for file in Path("out").iterdir()) == OUTPUTS
 
 
 def test_without_a_journal_the_lacking_outputs_are_named(run):

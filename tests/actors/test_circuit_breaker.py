@@ -1,0 +1,236 @@
+"""The breaker in the system: it halts, it comes back step by step, a person can do both, and approvals of before are void."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from trading_world import World, accepted, executed
+
+from ordersmith.actors.errors import ActorError
+from ordersmith.actors.events import Escalated, OrderDenied, TradingStateChanged
+from ordersmith.actors.messages import HaltTrading, SubmitOrders
+from ordersmith.actors.model import Order, OrderState, Purpose, TradingState
+from ordersmith.actors.ports import NewOrder, Rejected
+from ordersmith.adapters.memory_journal import MemoryJournal
+from ordersmith.supervisor import backtest
+
+ACTIVE, REDUCING, HALTED = TradingState.ACTIVE, TradingState.REDUCING, TradingState.HALTED
+RULES = {"rejections": 3, "window": 10, "cooldown": 100}
+
+
+def rejected(world: World, *names: str) -> None:
+    """Submit orders that the broker rejects."""
+    for name in names:
+        world.submit(Order.buy("A", 1, client_order_id=name))
+        world.says(Rejected(f"{name}.0", "NO", ""))
+
+
+def state(world: World) -> TradingState:
+    breaker, gate = world.dispatcher.view("circuit_breaker"), world.dispatcher.view("risk_gate")
+    assert breaker.trading_state is gate.trading_state
+    found: TradingState = breaker.trading_state
+    return found
+
+
+def changes(world: World) -> list[tuple[TradingState, str, int]]:
+    return [(event.state, event.reason, event.epoch) for event in world.events(TradingStateChanged)]
+
+
+def test_repeated_rejections_halt_trading() -> None:
+    """The third rejection within the window halts, the record says why, and the next order is denied."""
+    world = World(scripted=True, breaker=RULES).bar()
+    rejected(world, "a", "b")
+    assert state(world) is ACTIVE
+    rejected(world, "c")
+    assert state(world) is HALTED
+    (event,) = world.events(TradingStateChanged)
+    assert event.text == "3 rejections within 10 s, the last of c: NO"
+    (status,) = world.submit(Order.buy("A", 1, client_order_id="d"))
+    assert status.reason == "TRADING_HALTED"
+
+
+def test_rejections_further_apart_do_not_halt() -> None:
+    """Outside the window they do not add up; our own denials never count."""
+    world = World(scripted=True, breaker=RULES).bar()
+    for name in "abcd":
+        rejected(world, name)
+        world.wait(5)
+    assert state(world) is ACTIVE
+    world.submit(*(Order.buy("A", "0.5", client_order_id=f"denied{number}") for number in range(9)))
+    assert len(world.events(OrderDenied)) == 9
+    assert state(world) is ACTIVE
+
+
+def test_many_rejections_at_once_halt_once() -> None:
+    """Rejections that come in one tick make one change."""
+    world = World(scripted=True, breaker=RULES).bar()
+    world.submit(*(Order.buy("A", 1, client_order_id=f"o{number}") for number in range(8)))
+    world.says(*(Rejected(f"o{number}.0", "NO", "") for number in range(8)))
+    assert changes(world) == [(HALTED, "REPEATED_REJECTIONS", 1)]
+
+
+def test_it_comes_back_step_by_step() -> None:
+    """After a cooldown trading is REDUCING, after another ACTIVE, with nobody's help; each step has its record."""
+    world = World(scripted=True, breaker=RULES).bar()
+    rejected(world, "a", "b", "c")
+    world.wait(99)
+    assert state(world) is HALTED
+    world.wait(1)
+    assert state(world) is REDUCING
+    assert world.submit(Order.buy("A", 1, client_order_id="d"))[0].reason == "TRADING_REDUCING"
+    world.wait(100)
+    assert state(world) is ACTIVE
+    assert changes(world) == [(HALTED, "REPEATED_REJECTIONS", 1), (REDUCING, "COOLDOWN", 2), (ACTIVE, "COOLDOWN", 3)]
+    assert world.submit(Order.buy("A", 1, client_order_id="e"))[0].state is OrderState.SUBMITTED
+
+
+def test_while_reducing_only_reducers_pass() -> None:
+    """A sale of what is held passes, a sale beyond it and a buy do not."""
+    world = World(scripted=True, breaker=RULES, account={"type": "margin"}).bar()
+    world.submit(Order.buy("A", 10, client_order_id="held"))
+    world.says(accepted("held.0"), executed("held.0", "k", 10, 10, 10))
+    rejected(world, "a", "b", "c")
+    world.wait(100)
+    reasons = [
+        world.submit(Order.sell("A", quantity, client_order_id=f"s{quantity}"))[0].reason for quantity in (11, 6, 5, 4)
+    ]
+    assert reasons == ["TRADING_REDUCING", "", "TRADING_REDUCING", ""]
+
+
+def test_without_a_cooldown_it_waits_for_a_person() -> None:
+    """With `cooldown: null` a halt stays until somebody resumes."""
+    world = World(scripted=True, breaker={**RULES, "cooldown": None}).bar()
+    rejected(world, "a", "b", "c")
+    world.wait(100_000)
+    assert state(world) is HALTED
+    assert world.resume() is ACTIVE
+
+
+def test_a_halt_by_hand_stays_until_a_person_resumes() -> None:
+    """No cooldown ends it; the reason is in the record; after the resume orders pass."""
+    world = World(scripted=True, breaker=RULES).bar()
+    assert world.halt("lunch") is HALTED
+    world.wait(100_000)
+    assert state(world) is HALTED
+    assert world.resume("back") is ACTIVE
+    assert [(event.state, event.text) for event in world.events(TradingStateChanged)] == [
+        (HALTED, "lunch"),
+        (ACTIVE, "back"),
+    ]
+    assert world.submit(Order.buy("A", 1, client_order_id="o"))[0].state is OrderState.SUBMITTED
+
+
+def test_a_person_takes_over_a_halt_that_would_end_by_itself() -> None:
+    """Halting by hand what the breaker has halted stops its cooldown."""
+    world = World(scripted=True, breaker=RULES).bar()
+    rejected(world, "a", "b", "c")
+    assert world.halt("let me look") is HALTED
+    world.wait(100_000)
+    assert state(world) is HALTED
+    assert changes(world)[-1] == (HALTED, "MANUAL", 2)
+
+
+def test_asking_for_what_holds_changes_nothing() -> None:
+    """Resuming what is active, or halting by hand twice, makes no record, so that no approval becomes void by it."""
+    world = World(scripted=True).bar()
+    assert world.resume() is ACTIVE
+    assert changes(world) == []
+    world.halt()
+    world.halt()
+    assert changes(world) == [(HALTED, "MANUAL", 1)]
+
+
+@pytest.mark.parametrize("waited", [0, 60])
+def test_a_running_cooldown_survives_a_crash(waited: int) -> None:
+    """A breaker that is rebuilt goes on with its cooldown where it was, neither sooner nor later."""
+    world = World(scripted=True, breaker=RULES).bar()
+    rejected(world, "a", "b", "c")
+    world.wait(waited)
+    world.backtest.lifecycle.crash("circuit_breaker", ActorError("a bug"))
+    world.wait(99 - waited)
+    assert state(world) is HALTED
+    world.wait(1)
+    assert state(world) is REDUCING
+
+
+def test_rejections_before_a_crash_still_count() -> None:
+    """The window is folded from the records."""
+    world = World(scripted=True, breaker=RULES).bar()
+    rejected(world, "a", "b")
+    world.backtest.lifecycle.crash("circuit_breaker", ActorError("a bug"))
+    rejected(world, "c")
+    assert state(world) is HALTED
+
+
+# --- Approvals of before -----------------------------------------------------------------------------------------------
+
+
+class HoldingJournal(MemoryJournal):
+    """Commits at once, or, while `held` is a list, when the test says so."""
+
+    volatile = False
+    held: list[tuple[Callable[[int], None], int]] | None = None
+
+    def append(self, first: int, data: Any, ends: list[int], committed: Callable[[int], None]) -> None:
+        super().append(first, data, ends, lambda number: self.answer(committed, number))
+
+    def answer(self, committed: Callable[[int], None], number: int) -> None:
+        if self.held is None:
+            committed(number)
+        else:
+            self.held.append((committed, number))
+
+    def release(self) -> None:
+        held, self.held = self.held or [], None
+        for committed, number in held:
+            committed(number)
+
+
+def test_an_approval_of_before_a_halt_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An order approved before a halt and written after it is stopped at the port: it is certainly not sent, and CANCELLED."""
+    monkeypatch.setattr(backtest, "MemoryJournal", HoldingJournal)
+    world = World(breaker=RULES).bar()
+    store: Any = world.backtest.store
+    store.held = []
+    world.post("desk", SubmitOrders((Order.buy("A", 10, client_order_id="o"),), fresh=True))
+    world.run()
+    assert world.machine("o").state is OrderState.SUBMITTED, "approved, and its intent is being written"
+    world.post("circuit_breaker", HaltTrading("now"))
+    world.run()
+    assert state(world) is HALTED
+    store.release()
+    world.run()
+    status = world.machine("o").status()
+    assert (status.state, status.reason) == (OrderState.CANCELLED, "NOT_SENT")
+    assert "trading state changed" in status.text
+    assert world.exposure.open == {}
+    assert not world.backtest.exchange._orders.knows("o"), "the exchange never heard of it"
+
+
+def test_an_approval_carries_its_epoch() -> None:
+    """Commands to the broker name the trading epoch in which they were approved."""
+    world = World(scripted=True, breaker=RULES).bar()
+    world.submit(Order.buy("A", 1, client_order_id="a"))
+    world.halt()
+    world.resume()
+    world.submit(Order.buy("A", 1, client_order_id="b"))
+    epochs = [command.trading_epoch for command in world.broker.take() if isinstance(command, NewOrder)]
+    assert epochs == [0, 2]
+
+
+def test_an_escalation_halts_for_good() -> None:
+    """When supervision gives up, no cooldown ends the halt, and the port lets no order through, of whatever epoch."""
+    world = World(breaker=RULES).bar()
+    for _ in range(20):
+        if not world.backtest.lifecycle.halted:
+            world.backtest.lifecycle.crash("tally", ActorError("a bug that does not go away"))
+    world.run()
+    world.wait(100_000)
+    assert len(world.events(Escalated)) == 1
+    order = Order.sell("A", 10, client_order_id="l", purpose=Purpose.LIQUIDATION)
+    for epoch in range(3):
+        command = NewOrder(f"l{epoch}.0", order, world.dispatcher.now_ns + 1, epoch)
+        world.dispatcher.ports["broker/main"].accept(command, -1)
+        assert not world.backtest.exchange._orders.knows(f"l{epoch}")

@@ -1,0 +1,172 @@
+"""The gate in the system: nothing leaves unapproved, every approval reserves before it is answered, and balances add up."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from trading_world import World, accepted, executed, wait_for
+
+from ordersmith.actors.errors import ActorError
+from ordersmith.actors.events import OrderApproved, OrderDenied, OrderIntended
+from ordersmith.actors.messages import GetAccountInfo
+from ordersmith.actors.model import Order, OrderState, Purpose, TradingState
+from ordersmith.actors.ports import Cancelled, NewOrder, Rejected
+from ordersmith.supervisor.executor import BacktestExecutor
+
+D = Decimal
+MARGIN = {"type": "margin"}
+
+
+def buy(order_id: str, quantity: object = 10, limit: str | None = None, symbol: str = "A", **terms: Any) -> Order:
+    return Order.buy(symbol, quantity, limit, client_order_id=order_id, **terms)  # type: ignore[arg-type]
+
+
+def sell(order_id: str, quantity: object = 10, symbol: str = "A", **terms: Any) -> Order:
+    return Order.sell(symbol, quantity, client_order_id=order_id, **terms)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("order", "code"),
+    [
+        (buy("o", symbol="ZZZ"), "UNKNOWN_SYMBOL"),
+        (buy("o", "0.5"), "LOT_SIZE"),
+        (buy("o", "NaN"), "BAD_QUANTITY"),
+        (buy("o", "-Infinity"), "BAD_QUANTITY"),
+        (buy("o", 0), "BAD_QUANTITY"),
+        (buy("o", "1E+400"), "LOT_SIZE"),
+        (buy("o", 10, "NaN"), "BAD_PRICE"),
+        (buy("o", 10, "9.001"), "PRICE_TICK"),
+        (buy("o", 10, "11.01"), "PRICE_COLLAR"),
+        (buy("o", 100_001), "MAX_ORDER_QUANTITY"),
+        (buy("o", 50_001, symbol="B"), "MAX_ORDER_NOTIONAL"),
+        (buy("o", 10_001), "BUYING_POWER"),
+        (sell("o"), "SHORT_SALE"),
+        (buy("o", purpose=Purpose.EXIT), "EXIT_FLIPS"),
+        (buy("o", 10**9, purpose=Purpose.CANCEL), "BAD_PURPOSE"),
+    ],
+)
+def test_what_the_gate_denies_never_leaves(order: Order, code: str) -> None:
+    """A denied order is REJECTED with the code, reserves nothing, and no crash is behind it."""
+    world = World(scripted=True).bar()
+    (status,) = world.submit(order)
+    assert (status.state, status.reason) == (OrderState.REJECTED, code)
+    assert world.broker.take() == []
+    assert world.events(OrderIntended, OrderApproved) == []
+    (denied,) = world.events(OrderDenied)
+    assert denied.denial.code == code
+    assert world.exposure.open == {}
+    assert not world.backtest.lifecycle.reports
+
+
+def test_without_a_price_nothing_passes() -> None:
+    """Before a symbol's first bar there is no last price, and so no order."""
+    world = World(scripted=True)
+    (status,) = world.submit(buy("o", 10, "10"))
+    assert status.reason == "NO_MARKET_DATA"
+
+
+def test_an_approval_is_recorded_before_the_order_leaves() -> None:
+    """The records of an order that is sent: submitted, approved with what it reserves, intended; then the command."""
+    world = World(scripted=True).bar()
+    world.submit(buy("o", 10, "9.5"))
+    kinds = [type(event).__name__ for event in world.events(order="o")]
+    assert kinds == ["OrderSubmitted", "OrderApproved", "OrderIntended"]
+    (approval,) = world.events(OrderApproved)
+    assert (approval.quantity, approval.price, approval.replaces) == (D(10), D("9.5"), False)
+    (command,) = world.broker.take()
+    assert isinstance(command, NewOrder)
+
+
+def test_orders_of_one_call_are_checked_one_after_the_other() -> None:
+    """Each approval counts in the next check, so that together they cannot cost more than there is."""
+    world = World(scripted=True, cash="250").bar()
+    statuses = world.submit(buy("a", 10), buy("b", 10), buy("c", 5), buy("d", 1))
+    assert [status.reason for status in statuses] == ["", "", "", "BUYING_POWER"]
+    assert world.exposure.account("main").reserved == 250
+    world.says(Rejected("a.0", "NO", ""))
+    assert world.submit(buy("e", 10))[0].state is OrderState.SUBMITTED
+
+
+def test_what_is_being_sold_cannot_be_sold_again() -> None:
+    """Open sales count against the position until they are cancelled by proof, not by request."""
+    world = World(scripted=True).bar()
+    world.submit(buy("b"))
+    world.says(accepted("b.0"), executed("b.0", "k", 10, 10, 10))
+    world.submit(sell("s1", 7))
+    world.says(accepted("s1.0"))
+    assert world.submit(sell("s2", 7))[0].reason == "SHORT_SALE"
+    world.cancel("s1")
+    assert world.submit(sell("s3", 7))[0].reason == "SHORT_SALE"
+    world.says(Cancelled("s1.0"))
+    assert world.submit(sell("s4", 7))[0].state is OrderState.SUBMITTED
+
+
+def test_the_same_intent_twice_is_denied_within_the_window() -> None:
+    """With the window on, an equal order a moment later is a duplicate; later, or as another parent's slice, it is meant."""
+    world = World(scripted=True, risk={"duplicate_window": 1}).bar()
+    first, second, slice_1, slice_2 = world.submit(
+        buy("a"), buy("b", "10.0"), buy("c", parent="x:1"), buy("d", parent="x:2")
+    )
+    assert [s.reason for s in (first, second, slice_1, slice_2)] == ["", "DUPLICATE_INTENT", "", ""]
+    world.wait(1.5)
+    assert world.submit(buy("e"))[0].state is OrderState.SUBMITTED
+
+
+def test_balances_are_those_of_the_books() -> None:
+    """Cash, equity, buying power, exposure and costs follow the fills and the open orders at last prices."""
+    world = World({"A": [10.0, 12.0, 12.0], "B": [20.0] * 3}, scripted=True).bar()
+    world.submit(buy("a", 100))
+    world.says(accepted("a.0"), executed("a.0", "k", 100, "10.5", 100, commission=D(2)))
+    world.bar()
+    world.submit(buy("b", 10, "19", symbol="B"))
+    info = world.ask("risk_gate", GetAccountInfo)
+    assert (info.cash, info.equity, info.buying_power) == (D(98_948), D(100_148), D(98_948 - 190))
+    assert (info.gross_exposure, info.realized_pnl, info.commission) == (D(1200), D(0), D(2))
+    assert (info.account, info.trading_state) == ("main", TradingState.ACTIVE)
+
+
+def test_a_margin_account_buys_and_shorts_within_its_margin() -> None:
+    """Equity over the initial margin is what may be held at the worst case, long or short, and open orders count."""
+    world = World(scripted=True, cash="1000", account=MARGIN).bar()
+    info = world.ask("risk_gate", GetAccountInfo)
+    assert info.buying_power == 2000
+    assert world.submit(sell("s", 150))[0].state is OrderState.SUBMITTED
+    assert world.submit(buy("b", 26, symbol="B"))[0].reason == "BUYING_POWER"
+    assert world.submit(buy("c", 25, symbol="B"))[0].state is OrderState.SUBMITTED
+    assert world.ask("risk_gate", GetAccountInfo).buying_power == 0
+
+
+def test_the_gate_is_rebuilt_from_the_records() -> None:
+    """After a crash the gate knows the same reservations, cash, intents and trading state."""
+    world = World(scripted=True, risk={"duplicate_window": 100}).bar()
+    world.submit(buy("a"), buy("b", 5, "9"))
+    world.says(accepted("a.0"), accepted("b.0"), executed("a.0", "k", 4, 10, 4))
+    world.replace("b", 8)
+    gate = world.dispatcher.cells["risk_gate"]
+    before = gate.actor.snapshot()
+    world.backtest.lifecycle.crash("risk_gate", ActorError("a bug"))
+    assert gate.incarnation == 2
+    assert gate.actor.snapshot() == before
+
+
+@pytest.mark.parametrize("purpose", [Purpose.ENTRY, Purpose.CHILD, Purpose.EXIT])
+def test_a_halt_stops_all_but_protection_and_liquidation(purpose: Purpose) -> None:
+    """While trading is halted no ordinary order passes, not even one that reduces."""
+    world = World(scripted=True).bar()
+    world.submit(buy("b"))
+    world.says(accepted("b.0"), executed("b.0", "k", 10, 10, 10))
+    world.halt()
+    assert world.submit(sell("s", 2, purpose=purpose))[0].reason == "TRADING_HALTED"
+    assert world.submit(sell("p", 2, purpose=Purpose.PROTECTIVE))[0].state is OrderState.SUBMITTED
+    assert world.submit(sell("l", 2, purpose=Purpose.LIQUIDATION))[0].state is OrderState.SUBMITTED
+    assert world.submit(sell("flip", 20, purpose=Purpose.LIQUIDATION))[0].reason in ("SHORT_SALE", "EXIT_FLIPS")
+
+
+def test_the_summary_counts_denials_by_code() -> None:
+    """What was denied is in the result of a run, by its code."""
+    executor = BacktestExecutor({}, feed=World().backtest.feed)
+    wait_for(executor.advance())
+    wait_for(executor.submit_orders([buy("a", "0.5"), buy("b", "0.5"), sell("c")]))
+    assert executor.result().summary.denials_by_code == {"LOT_SIZE": 2, "SHORT_SALE": 1}
