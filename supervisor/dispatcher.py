@@ -87,8 +87,10 @@ class Dispatcher:
         "_input_number",
         "_inputs",
         "_item",
+        "_number",
         "_poisoned",
         "_queue",
+        "_records",
         "_routes",
         "_runtime",
         "_timer_number",
@@ -133,7 +135,9 @@ class Dispatcher:
         self._runtime = Cell("runtime")
         self._item: Item = (self._runtime, None, 0)
         self._cause = 0
+        self._number = last
         self._fresh: list[Record] = []
+        self._records = self.log.records
         self._poisoned: list[tuple[Cell, Exception]] = []
         self.crashed: Callable[[Cell, Any, Exception], None]
         self.history_poisoned: Callable[[Cell, Exception], None]
@@ -152,15 +156,13 @@ class Dispatcher:
         self._queue.append((ref, message, self._cause))  # type: ignore[arg-type]
 
     def record(self, event: Event) -> Record:
-        cell, _, cause = self._item
-        fresh, log = self._fresh, self.log
-        number = log.base + len(log.records) + len(fresh) + 1
-        record = Record(number, self.now_ns, cause, event)
-        fresh.append(record)
-        fold = cell.folds.get(type(event))
+        item = self._item
+        self._number = self._cause = number = self._number + 1  # the cause of what this turn tells from here on
+        record = Record(number, self.now_ns, item[2], event)
+        self._fresh.append(record)
+        fold = item[0].folds.get(type(event))
         if fold is not None:
-            fold(cell.actor, event, record)
-        self._cause = number  # of what this turn tells from here on
+            fold(item[0].actor, event, record)
         return record
 
     def send(self, port: str, command: Any) -> None:
@@ -317,6 +319,7 @@ class Dispatcher:
     def abandon(self, told: int, error: BaseException) -> None:
         """Drop everything that the current turn did; re-raise what is not an Exception."""
         del self._queue[told:]
+        self._number -= len(self._fresh)
         self._fresh.clear()
         for apply, arguments in self._effects:
             if apply is self.spawned:
@@ -343,14 +346,18 @@ class Dispatcher:
                             self._poisoned.append((other, error))
                 for other in reactions:
                     self._queue.append((other, event, record.number))
-            self.log.records += fresh
+            self._records.extend(fresh)
             if cell.entity:
-                cell.history += fresh
+                cell.history.extend(fresh)
             fresh.clear()
-        if self._effects:
-            effects = self._effects.copy()  # an effect may run turns of its own, such as on_start
-            self._effects.clear()
-            for apply, arguments in effects:
+        effects = self._effects
+        if len(effects) == 1:
+            apply, arguments = effects.pop()
+            apply(*arguments)
+        elif effects:
+            several = effects.copy()  # an effect may run turns of its own, such as on_start
+            effects.clear()
+            for apply, arguments in several:
                 apply(*arguments)
         if self._poisoned:
             poisoned, self._poisoned = self._poisoned, []
@@ -371,7 +378,7 @@ class Dispatcher:
     # --- Effects ---------------------------------------------------------------------------------------------------
 
     def _post_out(self, deliver: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-        self.log.outbox.append((self.log.last, deliver, arguments))
+        self.log.outbox.append((self._number, deliver, arguments))
 
     def _reply(self, to: ReplyTo, value: Any) -> None:
         complete = self.asks.reply(to, value)
