@@ -361,8 +361,8 @@ class Dispatcher:
                 apply(*arguments)
         if self._poisoned:
             poisoned, self._poisoned = self._poisoned, []
-            for other, error in poisoned:
-                self.history_poisoned(other, error)
+            for other, failure in poisoned:
+                self.history_poisoned(other, failure)
 
     def _route(self, kind: type) -> Route:
         """Find who folds and who reacts to events of a type, in the order in which the actors were started."""
@@ -471,7 +471,8 @@ class Dispatcher:
         """Return the last dispatches as text, oldest first: what was handled by whom, and its cause."""
         handled = [*self.ring, *self._queue[: len(self._queue) - length_hint(self._walk)]]
         return "\n".join(
-            f"  {cell.name} <- {type(message).__name__} (cause {cause})" for cell, message, cause in handled[-RING_LENGTH:]
+            f"  {cell.name} <- {type(message).__name__} (cause {cause})"
+            for cell, message, cause in handled[-RING_LENGTH:]
         )
 
 

@@ -46,8 +46,8 @@ class Lifecycle:
         self.reports: deque[str] = deque(maxlen=REPORTS_KEPT)
         self.down: dict[str, BaseException] = {}
         self.last_actor: dict[str, Any] = {}
-        self.entity_left: Callable[[Cell], None] = lambda cell: None
-        self.entity_back: Callable[[Cell], None] = lambda cell: None
+        self.entity_left: Callable[[Cell], None] = lambda _: None
+        self.entity_back: Callable[[Cell], None] = lambda _: None
         self._supervisors: dict[str, Supervisor] = {}
         self._starting: deque[Cell] = deque()
         self._stopping: deque[Cell] = deque()
@@ -56,14 +56,8 @@ class Lifecycle:
         self._kernel.handlers = _Kernel.handlers
         d = dispatcher
         d.crashed, d.history_poisoned, d.undeliverable = self.crashed, self.history_poisoned, self.undeliverable
-        d.spawned, d.stop_asked, d.readied, d.finished, d.watched = (
-            self._spawned,
-            self._stop,
-            self._ready,
-            self._finished,
-            self._watched,
-        )
-        d.may_spawn, d.interrupted = self.may_spawn, self.interrupted
+        d.may_spawn, d.spawned, d.stop_asked = self.may_spawn, self._spawned, self._stop
+        d.readied, d.finished, d.watched, d.interrupted = self._ready, self._finished, self._watched, self.interrupted
         self._register(root)
 
     # --- Start -----------------------------------------------------------------------------------------------------
@@ -320,9 +314,7 @@ class Lifecycle:
 
     def stop(self) -> None:
         """Stop the whole tree in reverse order of start: ask, wait until the deadline, then drop."""
-        self._stopping = deque(
-            reversed([cell for cell in self.dispatcher.cells.values() if cell.status != "stopped"])
-        )
+        self._stopping = deque(reversed([cell for cell in self.dispatcher.cells.values() if cell.status != "stopped"]))
         self._stop_next()
 
     @property

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ordersmith.actors.actor import ActorRef, Event, Record, ReplyTo
@@ -56,6 +56,7 @@ def filled(order_id: str) -> OrderFilled:
 EVENTS = [OrderIntended("x", "x.0"), OrderIntended("y", "y.0"), OrderCancelRequested("x"), filled("y")]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.lists(st.binary(max_size=20), min_size=1, max_size=6), max_size=12),
     st.integers(0, 80),
@@ -169,7 +170,9 @@ def test_the_endpoint_finds_a_history() -> None:
 @pytest.mark.parametrize(("after", "expected"), [(0, [[1, 5], [2, 4]]), (3, [[2, 4], [1, 5]]), (4, [[1, 5]]), (5, [])])
 def test_the_endpoint_finds_what_filled(after: int, expected: list[list[int]]) -> None:
     """Of the orders with a record above `after`, those that have a fill are found with all their records."""
-    reader = Reader(OrderIntended("x", "x.0"), OrderIntended("y", "y.0"), OrderIntended("z", "z.0"), filled("y"), filled("x"))
+    reader = Reader(
+        OrderIntended("x", "x.0"), OrderIntended("y", "y.0"), OrderIntended("z", "z.0"), filled("y"), filled("x")
+    )
     reader.endpoint.accept(ReadFilled(after, ReplyTo(3)), -4)
     ((_, found, cause),) = reader.posted
     assert isinstance(found, FilledFound)

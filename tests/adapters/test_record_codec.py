@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ordersmith.actors import events
@@ -53,7 +53,9 @@ def values_of(kind: Any) -> st.SearchStrategy[Any]:
 
 
 def concrete(kind: type) -> set[type]:
-    return {kind} if not kind.__subclasses__() else {leaf for below in kind.__subclasses__() for leaf in concrete(below)}
+    return (
+        {kind} if not kind.__subclasses__() else {leaf for below in kind.__subclasses__() for leaf in concrete(below)}
+    )
 
 
 def test_every_event_is_known_to_the_decoder() -> None:
@@ -68,6 +70,7 @@ def test_tags_are_unique() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@settings(max_examples=30, deadline=None)
 @given(data=st.data())
 def test_every_event_comes_back(kind: type[Event], data: st.DataObject) -> None:
     """Any record of any event type is, decoded, the record that was encoded, down to the digits of its decimals."""
@@ -84,6 +87,7 @@ def test_every_event_comes_back(kind: type[Event], data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@settings(max_examples=30, deadline=None)
 @given(data=st.data())
 def test_json_has_named_fields(kind: type[Event], data: st.DataObject) -> None:
     """A record as JSON is one line with the names of the record and of all fields of its event, nothing overwritten or left out."""

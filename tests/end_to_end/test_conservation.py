@@ -23,7 +23,10 @@ from ordersmith.actors.model import Bars, OrderStatus, Side
 from ordersmith.supervisor.result import BacktestResult
 
 PROFILE = settings(
-    max_examples=300, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+    max_examples=300,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 
 
@@ -119,7 +122,9 @@ class Auditor:
         account = self.view("positions").accounts["main"]
         info = self.view("risk_gate").info("main")
         assert exact(account.cash) == cash
-        assert {s: exact(h.quantity) for s, h in account.holdings.items() if h.quantity} == {s: q for s, q in held.items() if q}
+        assert {s: exact(h.quantity) for s, h in account.holdings.items() if h.quantity} == {
+            s: q for s, q in held.items() if q
+        }
         assert exact(info.equity) == worth == start + gained - costs
         cost = sum((exact(holding.cost) for holding in account.holdings.values()), Fraction(0))
         assert cash + cost == start + exact(info.realized_pnl) - exact(info.commission)

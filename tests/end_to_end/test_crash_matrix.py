@@ -1,12 +1,13 @@
 """An actor that crashes and is rebuilt cannot be told from one that never crashed.
 
-Every handler of every domain actor crashes once, at every point, early in the run and in the thick of it; the run must be the same: the orders,
-the fills, the equity, what the broker was sent, what the strategy was told, what everybody was answered, and the journal itself.
+Every handler of every domain actor crashes once, at every point, early in the run and in the thick of it; the run must be the same: the
+orders, the fills, the equity, what the broker was sent, what the strategy was told, what everybody was answered, and the journal itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from random import Random
 from typing import Any
 
@@ -77,7 +78,7 @@ def later_reach(baseline: Baseline, key: Key) -> int:
     return Random(f"{key}").choice(thick or range(1, len(situations) + 1))
 
 
-def differences(outcome: Outcome, baseline: Outcome, ignored: Set[str] = frozenset()) -> list[str]:
+def differences(outcome: Outcome, baseline: Outcome, ignored: AbstractSet[str] = frozenset()) -> list[str]:
     """Name what is not the same, with the first entries that differ."""
     found = []
     for name in (name for name in Outcome.__struct_fields__ if name not in ignored):
@@ -133,10 +134,14 @@ def test_a_crash_changes_nothing(baseline: Baseline, actor: str) -> None:
                 counts[(*key, point)] += plan.fired
                 changed = differences(outcome, baseline.outcome, MAY_DIFFER.get(key, frozenset()))
                 if changed or restarts != plan.fired:
-                    wrong.append("\n    ".join([f"{' '.join(key)}, {point}, reach {reach}: {restarts} restarts", *changed]))
+                    wrong.append(
+                        "\n    ".join([f"{' '.join(key)}, {point}, reach {reach}: {restarts} restarts", *changed])
+                    )
     print(table(counts))
     assert not wrong, "\n".join(wrong)
-    assert {entry for entry, count in counts.items() if not count} == {entry for entry in IMPOSSIBLE if entry[0] == actor}
+    assert {entry for entry, count in counts.items() if not count} == {
+        entry for entry in IMPOSSIBLE if entry[0] == actor
+    }
 
 
 def table(counts: dict[tuple[str, str, str], int]) -> str:

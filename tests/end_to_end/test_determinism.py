@@ -74,7 +74,12 @@ def played(seed: int = 7, keep: str = "all") -> BacktestResult:
 
 
 def in_a_process(hash_seed: str) -> str:
-    program = f"import sys; sys.path[:0] = {[str(KIT), str(Path(__file__).parent)]!r}\nimport json, test_determinism as t\nprint(json.dumps(t.trace()))"
+    program = (
+        f"import sys; sys.path[:0] = {[str(KIT), str(Path(__file__).parent)]!r}
+"
+        "import json, test_determinism
+print(json.dumps(test_determinism.trace()))"
+    )
     run = subprocess.run(
         [sys.executable, "-c", program],
         env={**os.environ, "PYTHONHASHSEED": hash_seed},
@@ -106,7 +111,9 @@ def test_the_hosts_decimal_context_decides_nothing(reference: str) -> None:
     """A host that calculates with three digits, rounds up and traps everything gets the same journal, and its context back."""
     before = played()
     figures, orders = before.summary, before.orders()
-    mine = decimal.Context(prec=3, rounding=decimal.ROUND_UP, Emax=20, Emin=-20, traps=[decimal.Inexact, decimal.Rounded])
+    mine = decimal.Context(
+        prec=3, rounding=decimal.ROUND_UP, Emax=20, Emin=-20, traps=[decimal.Inexact, decimal.Rounded]
+    )
     with decimal.localcontext(mine) as context:
         after = played()
         assert after.trace_hash == reference

@@ -50,5 +50,7 @@ def _differs(exchange: SimulatedExchange, status: OrderStatus) -> list[str]:
         found.append(f"{order_id} {status.state} {ours}, broker {known.state} {theirs}")
     working = exchange._orders.open.get(order_id)
     if working is not None and (working.quantity, working.limit) != (status.quantity, status.order.limit_price):
-        found.append(f"{order_id} {status.quantity} at {status.order.limit_price}, broker {working.quantity} at {working.limit}")
+        found.append(
+            f"{order_id} {status.quantity} at {status.order.limit_price}, broker {working.quantity} at {working.limit}"
+        )
     return found

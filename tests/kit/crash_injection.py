@@ -1,7 +1,7 @@
 """Crashes any actor at a chosen point of a chosen turn, without a line of it in the code under test.
 
-The handler tables of the domain's actors are wrapped for the length of a test. Every first delivery of a message to an actor is one *reach* of
-its handler; a crash is planned for a reach, or the next one at which its point exists (a turn without effects has no first effect).
+The handler tables of the domain's actors are wrapped for the length of a test. Every first delivery of a message is one *reach* of its
+handler; a crash is planned for a reach, or the next one at which its point exists (a turn without effects has no first effect).
 """
 
 from __future__ import annotations
@@ -73,7 +73,9 @@ class Plan(msgspec.Struct):
 class Injector:
     """What is to crash in one run, and how often each handler was reached."""
 
-    def __init__(self, run: Run, plan: Plan | None = None, observe: Callable[[Key, Any, Any], None] | None = None) -> None:
+    def __init__(
+        self, run: Run, plan: Plan | None = None, observe: Callable[[Key, Any, Any], None] | None = None
+    ) -> None:
         self.run = run
         self.plan = plan
         self.reaches: Counter[Key] = Counter()
@@ -148,9 +150,10 @@ class Situation:
         return frozenset(labels)
 
 
-EVERY_STATE = frozenset(
-    "SUBMITTED PARTIALLY_FILLED FILLED REJECTED DENIED CANCELLED EXPIRED".split()
-) | {"pending cancel", "pending replace"}
+EVERY_STATE = frozenset("SUBMITTED PARTIALLY_FILLED FILLED REJECTED DENIED CANCELLED EXPIRED".split()) | {
+    "pending cancel",
+    "pending replace",
+}
 """What must be there together when a crash counts as one in the thick of it."""
 
 

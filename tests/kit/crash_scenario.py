@@ -1,20 +1,19 @@
-"""One run in which an order is in every state at once, and everything that an order, an account or a person can meet happens.
+"""One run with an order in every state at once, in which all happens that an order, an account or a person can meet.
 
 Three symbols, 25 sessions, a tenth of each bar's volume: so orders fill in parts. A hosted strategy acts at the end of bars, a person outside
-asks in between, and a scripted port stands before the simulated exchange: it answers late, twice, not at all, or not yet. The same script
-can run with a symbol of its own for every order and money for all of them (`spread`): then no order can touch another.
+asks in between, and a scripted port stands before the simulated exchange. The same script can run with a symbol of its own for every order and money for all of them (`spread`): then no order can touch another.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from copy import copy
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import cache
 from typing import Any
 
 import msgspec
+from scripted_port import ScriptedPort
 
 from ordersmith.actors.actor import Record
 from ordersmith.actors.events import ActorRestarted, Escalated, OrderFilled
@@ -33,10 +32,9 @@ from ordersmith.actors.messages import (
     SubmitOrders,
 )
 from ordersmith.actors.model import Bars, Fill, Order, OrderStatus, TimeInForce
-from ordersmith.actors.ports import CancelRefused, CommandKind, Executed, NotSent, OutcomeUnknown, Rejected
+from ordersmith.actors.ports import Executed
 from ordersmith.actors.strategy import Strategy
 from ordersmith.adapters.bar_feed import BarFeed
-from ordersmith.adapters.simulated.broker import SimulatedBroker
 from ordersmith.config import load
 from ordersmith.supervisor.backtest import Backtest
 from ordersmith.supervisor.result import BacktestResult
@@ -46,7 +44,8 @@ BARS = 25
 FIRST_DAY = date(2021, 3, 1)
 FIRST_SESSION = (FIRST_DAY - date(1970, 1, 1)).days
 RELEASE_BAR = 23
-"""Until the end of this bar the port keeps the cancels of `slow-cancel` and `partial`, and the answer to the replacement of `slow-replace`."""
+"""Until the end of this bar the port keeps back the cancels of `slow-cancel` and `partial`, and what became of `slow-replace`."""
+
 REARMING = ("circuit_breaker", "rebalancer")
 """Actors that arm their timers again when they are rebuilt."""
 
@@ -97,9 +96,7 @@ class Script:
     def __init__(self, *, spread: bool = False) -> None:
         self.spread = spread
         self.strategy: dict[int, Callable[[Strategy], Any]] = {
-            0: lambda s: s.submit(
-                self.orders("filled partial resting expiring denied-lot denied-symbol refused")
-            ),
+            0: lambda s: s.submit(self.orders("filled partial resting expiring denied-lot denied-symbol refused")),
             1: lambda s: s.submit(self.orders("filled cancelled slow-cancel slow-replace late")),
             2: self._ask_for_what_comes_late,
             4: self._doubts,
@@ -118,7 +115,9 @@ class Script:
             21: lambda s: s.submit(self.orders("last")),
         }
         self.person: dict[int, Callable[[Run], Any]] = {
-            3: lambda run: run.ask("desk", lambda to: SubmitOrders((self.order("filled"), self._other_terms()), False, to)),
+            3: lambda run: run.ask(
+                "desk", lambda to: SubmitOrders((self.order("filled"), self._other_terms()), False, to)
+            ),
             6: self._questions,
             10: lambda run: run.ask("desk", lambda to: CancelOrders(("filled", "resting-not", "partial-not"), to)),
             7: lambda run: run.post("order/lost", Recheck()),
@@ -185,7 +184,9 @@ class Script:
 
     def _late_reports(self, run: Run) -> None:
         run.port.correct("late")
-        run.port.say(Executed("ghost.0", Fill(fill_key="g", quantity=Decimal(1), price=Decimal(1), at_ns=1), Decimal(1)))
+        run.port.say(
+            Executed("ghost.0", Fill(fill_key="g", quantity=Decimal(1), price=Decimal(1), at_ns=1), Decimal(1))
+        )
 
     def _escalation(self, run: Run) -> None:
         run.post("circuit_breaker", Escalated("somebody", "gave up"))
@@ -209,105 +210,6 @@ class Actor(Strategy):
 
     def update_positions(self, filled_orders: list[OrderStatus]) -> None:
         self.seen.append([public(status) for status in filled_orders])
-
-
-class ScriptedPort:
-    """Stands before the simulated exchange. What it is told to do to a command, it does once."""
-
-    def __init__(self, run: Run) -> None:
-        backtest = run.backtest
-        self.run = run
-        self.commands: list[Any] = []
-        self.executed: dict[str, Executed] = {}
-        self._post = backtest.dispatcher.post
-        self._connection = backtest.dispatcher.cells["connection/main"]
-        self._held: list[Callable[[], Any]] = []
-        self._hold = False
-        self._broker = SimulatedBroker(
-            backtest.exchange, self._from_exchange, self._connection, lambda: backtest.dispatcher.now_ns, run.epoch
-        )
-        self._tricks: dict[tuple[str, str], Callable[[Any, int], Any]] = {
-            ("CancelRequest", "slow-cancel"): self._later,
-            ("CancelRequest", "partial"): self._later,
-            ("ReplaceRequest", "slow-replace"): self._answer_later,
-            ("NewOrder", "slow-accept"): self._answer_later,
-            ("NewOrder", "doubt"): self._lose_answer,
-            ("NewOrder", "absent"): self._lose,
-            ("NewOrder", "lost"): lambda c, n: None,
-            ("NewOrder", "not-sent"): lambda c, n: self.say(NotSent(c.wire_id, CommandKind.NEW, "no line"), n),
-            ("CancelRequest", "unknown-cancel"): self._lose,
-            ("CancelRequest", "unsent-cancel"): lambda c, n: self.say(NotSent(c.wire_id, CommandKind.CANCEL, "no line"), n),
-            ("CancelRequest", "refused-cancel"): lambda c, n: self.say(CancelRefused(c.wire_id, "BUSY", "not now"), n),
-            ("ReplaceRequest", "unsent-replace"): lambda c, n: self.say(
-                NotSent(c.new_wire_id, CommandKind.REPLACE, "no line"), n
-            ),
-            **{("NewOrder", name): self._refuse for name in ORDERS if name.startswith("refused") and "cancel" not in name},
-        }
-        original = backtest.exchange.on_bars
-        backtest.exchange.on_bars = lambda bars: self._twice(original(bars))  # type: ignore[method-assign]
-
-    def accept(self, command: Any, cause: int) -> None:
-        self.commands.append(command)
-        base_id = getattr(command, "wire_id", "").rpartition(".")[0]
-        trick = self._tricks.pop((type(command).__name__, base_id), self._broker.accept)
-        trick(command, cause)
-
-    def say(self, report: Any, cause: int = 0) -> None:
-        self._post(self._connection, report, cause)
-
-    def release(self) -> None:
-        """Let out what was held, and know at last that `absent` and `lost` were never written."""
-        for act in self._held:
-            act()
-        for name in ("absent", "lost"):
-            self.say(NotSent(f"{name}.0", CommandKind.NEW, "found in the line's log"))
-
-    def correct(self, name: str) -> None:
-        """Let the broker correct the price of an order's fill long after, and repeat it."""
-        told = self.executed[name]
-        cheaper = msgspec.structs.replace(told.fill, price=told.fill.price - 1, revision=1)
-        self.run.backtest.exchange._account.cash += cheaper.quantity
-        for fill in (told.fill, cheaper, cheaper, told.fill):
-            self.say(msgspec.structs.replace(told, fill=fill))
-
-    def _twice(self, reports: list[Any]) -> list[Any]:
-        """Pass on what the exchange says of a bar; `twice` is told twice what was filled."""
-        said = []
-        for report in reports:
-            base_id = report.wire_id.rpartition(".")[0]
-            if isinstance(report, Executed):
-                self.executed[base_id] = report
-            said += [report, copy(report)] if base_id == "twice" else [report]
-        return said
-
-    def _from_exchange(self, ref: Any, report: Any, cause: int) -> None:
-        if self._hold:
-            self._held.append(lambda: self.say(report, cause))
-        else:
-            self.say(report, cause)
-
-    def _later(self, command: Any, cause: int) -> None:
-        self._held.append(lambda: self._broker.accept(command, cause))
-
-    def _answer_later(self, command: Any, cause: int) -> None:
-        self._hold = True
-        self._broker.accept(command, cause)
-        self._hold = False
-
-    def _lose(self, command: Any, cause: int) -> None:
-        kind = CommandKind.NEW if type(command).__name__ == "NewOrder" else CommandKind.CANCEL
-        self.say(OutcomeUnknown(command.wire_id, kind, "time-out"), cause)
-
-    def _lose_answer(self, command: Any, cause: int) -> None:
-        self._hold, held = True, self._held
-        self._held = []
-        self._broker.accept(command, cause)
-        self._hold, self._held = False, held
-        self.say(OutcomeUnknown(command.wire_id, CommandKind.NEW, "time-out"), cause)
-
-    def _refuse(self, command: Any, cause: int) -> None:
-        self.run.backtest.exchange._orders.reject(command.wire_id.rpartition(".")[0], command.wire_id)
-        self.say(Rejected(command.wire_id, "NO", "not today"), cause)
 
 
 class Outcome(msgspec.Struct):
@@ -334,30 +236,26 @@ class Run:
         self.script = script
         self.strategy = Actor(script)
         self.backtest = Backtest(settings_of(script.spread), feed_of(script.spread), (("main", self.strategy),))
-        self.port = ScriptedPort(self)
+        self.port = ScriptedPort(self.backtest)
         self.backtest.dispatcher.ports["broker/main"] = self.port
         self.answers: list[Any] = []
-        self.bar = -1
         self.books: Any = None
         self.between_bars: Callable[[int], Any] = lambda bar: None
         self._snapshot_every = snapshot_every
-
-    def epoch(self) -> int | None:
-        return self.backtest._epoch_now()
 
     def play(self) -> Outcome:
         """Run from start to stop and return what came of it."""
         dispatcher = self.backtest.dispatcher
         self.backtest.start()
-        for self.bar, bars in enumerate(self.backtest.feed):
+        for bar, bars in enumerate(self.backtest.feed):
             self.backtest.step(bars)
-            act = self.script.person.get(self.bar)
+            act = self.script.person.get(bar)
             if act is not None:
                 act(self)
                 dispatcher.run(dispatcher.now_ns)
             if len(dispatcher.log.records) >= self._snapshot_every:
                 dispatcher.snapshot()
-            self.between_bars(self.bar)
+            self.between_bars(bar)
         ledger = dispatcher.view("positions")
         self.books = (ledger.positions("main"), ledger.accounts["main"].cash)
         self.backtest.stop()

@@ -176,7 +176,9 @@ class RandomRun:
         self.backtest.start()
         for index, bars in enumerate(self.feed):
             self.backtest.step(bars)
-            self.asked = [action[0] for action in self.plan[index] if action[0] in OUTSIDE] if index < len(self.plan) else []
+            self.asked = (
+                [action[0] for action in self.plan[index] if action[0] in OUTSIDE] if index < len(self.plan) else []
+            )
             for action in self.asked:
                 OUTSIDE[action](self.backtest)
             yield bars

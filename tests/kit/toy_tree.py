@@ -1,6 +1,6 @@
 """A toy tree to test the actor system in: puppets that do what a message says, and stores that answer when they are told to.
 
-A puppet's whole life is written into one diary, in the order in which it happens: `a starts`, `a hears hello`, `a stops`, `a learns b down`.
+The lives of all puppets are written into one diary as they happen: `a starts`, `a hears hello`, `a stops`, `a learns b down`.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class Do(msgspec.Struct, frozen=True):
     act: Act
     text: str = ""
     reply_to: ReplyTo | None = None
+    client_order_id: str = ""
 
 
 class Strange(msgspec.Struct, frozen=True):

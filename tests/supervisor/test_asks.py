@@ -47,7 +47,9 @@ def test_a_split_answer_is_complete_with_its_last_part(order: list[int], again: 
     asks.split(to, 4)
     seen: dict[int, str] = {}
     complete = None
-    for attempt, index in enumerate([*order[:3], *[index for index in again if index in order[:3]], order[3], order[3]]):
+    for attempt, index in enumerate(
+        [*order[:3], *[index for index in again if index in order[:3]], order[3], order[3]]
+    ):
         assert complete is None or index == order[3]
         seen.setdefault(index, f"{index} at {attempt}")
         complete = complete or asks.reply(ReplyTo(to.ask, index), f"{index} at {attempt}")

@@ -6,9 +6,9 @@ from datetime import date
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from toy_tree import Counted, Do, FailingStore, Hear, LateStore, Puppet, ToyTree
+from toy_tree import Counted, Do, FailingStore, Fails, Hear, LateStore, Puppet, ToyTree
 
 from ordersmith.actors.errors import JournalError
 from ordersmith.actors.events import (
@@ -167,8 +167,6 @@ def test_a_snapshot_waits_for_an_actor_that_is_down() -> None:
     tree = ToyTree()
     tree.grow("a", tree.child("b", backoff=Backoff(first_ns=10, jitter=0.0)))
     tree.do("b", lambda b: b.count())
-    from toy_tree import Fails
-
     tree.do("b", Fails(1))
     tree.do("a", lambda a: a.count(7))
     tree.dispatcher.snapshot()
@@ -179,6 +177,7 @@ def test_a_snapshot_waits_for_an_actor_that_is_down() -> None:
 # --- The trace hash --------------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["record", "send", "run", "commit"]), max_size=30))
 def test_the_trace_does_not_depend_on_the_batches(steps: list[str]) -> None:
     """However the store is asked and answers, the hash over the records is that of a store that answers at once."""
@@ -275,13 +274,12 @@ def test_a_timer_carries_the_cause_of_its_turn() -> None:
 def test_a_crash_does_not_break_the_chain() -> None:
     """The second try of a message has the cause of the first, and so has all that follows from it."""
     tree = ToyTree().grow("a", "b")
-    from toy_tree import Fails
-
     fails = Fails(1)
 
     def act(a: Puppet) -> None:
         a.ctx.tell(a.ctx.refer("b"), Do(lambda b: b.ctx.record(Counted("by b"))))
-        a.count(), fails()
+        a.count()
+        fails()
 
     tree.do("a", act)
     assert {record.cause for record in tree.records} == {-1}

@@ -1,0 +1,117 @@
+"""A broker port that stands before the simulated exchange and answers as brokers do: late, twice, not at all, or not yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import copy
+from typing import Any
+
+import msgspec
+
+from ordersmith.actors.ports import CancelRefused, CommandKind, Executed, NotSent, OutcomeUnknown, Rejected
+from ordersmith.adapters.simulated.broker import SimulatedBroker
+from ordersmith.supervisor.backtest import Backtest
+
+
+class ScriptedPort:
+    """Stands before the simulated exchange. What it is told to do to a command, it does once."""
+
+    def __init__(self, backtest: Backtest) -> None:
+        self._exchange = backtest.exchange
+        self.commands: list[Any] = []
+        self.executed: dict[str, Executed] = {}
+        self._post = backtest.dispatcher.post
+        self._connection = backtest.dispatcher.cells["connection/main"]
+        self._held: list[Callable[[], Any]] = []
+        self._hold = False
+        self._broker = SimulatedBroker(
+            backtest.exchange,
+            self._from_exchange,
+            self._connection,
+            lambda: backtest.dispatcher.now_ns,
+            backtest._epoch_now,
+        )
+        self._tricks: dict[tuple[str, str], Callable[[Any, int], Any]] = {
+            ("CancelRequest", "slow-cancel"): self._later,
+            ("CancelRequest", "partial"): self._later,
+            ("ReplaceRequest", "slow-replace"): self._answer_later,
+            ("NewOrder", "slow-accept"): self._answer_later,
+            ("NewOrder", "doubt"): self._lose_answer,
+            ("NewOrder", "absent"): self._lose,
+            ("NewOrder", "lost"): lambda c, n: None,
+            ("NewOrder", "not-sent"): lambda c, n: self.say(NotSent(c.wire_id, CommandKind.NEW, "no line"), n),
+            ("CancelRequest", "unknown-cancel"): self._lose,
+            ("CancelRequest", "unsent-cancel"): lambda c, n: self.say(
+                NotSent(c.wire_id, CommandKind.CANCEL, "no line"), n
+            ),
+            ("CancelRequest", "refused-cancel"): lambda c, n: self.say(CancelRefused(c.wire_id, "BUSY", "not now"), n),
+            ("ReplaceRequest", "unsent-replace"): lambda c, n: self.say(
+                NotSent(c.new_wire_id, CommandKind.REPLACE, "no line"), n
+            ),
+            **{("NewOrder", name): self._refuse for name in ("refused", "refused-1", "refused-2", "refused-3")},
+        }
+        original = backtest.exchange.on_bars
+        backtest.exchange.on_bars = lambda bars: self._twice(original(bars))  # type: ignore[method-assign]
+
+    def accept(self, command: Any, cause: int) -> None:
+        self.commands.append(command)
+        base_id = getattr(command, "wire_id", "").rpartition(".")[0]
+        trick = self._tricks.pop((type(command).__name__, base_id), self._broker.accept)
+        trick(command, cause)
+
+    def say(self, report: Any, cause: int = 0) -> None:
+        self._post(self._connection, report, cause)
+
+    def release(self) -> None:
+        """Let out what was held, and know at last that `absent` and `lost` were never written."""
+        for act in self._held:
+            act()
+        for name in ("absent", "lost"):
+            self.say(NotSent(f"{name}.0", CommandKind.NEW, "found in the line's log"))
+
+    def correct(self, name: str) -> None:
+        """Let the broker correct the price of an order's fill long after, and repeat it."""
+        told = self.executed[name]
+        cheaper = msgspec.structs.replace(told.fill, price=told.fill.price - 1, revision=1)
+        self._exchange._account.cash += cheaper.quantity
+        for fill in (told.fill, cheaper, cheaper, told.fill):
+            self.say(msgspec.structs.replace(told, fill=fill))
+
+    def _twice(self, reports: list[Any]) -> list[Any]:
+        """Pass on what the exchange says of a bar; `twice` is told twice what was filled."""
+        said = []
+        for report in reports:
+            base_id = report.wire_id.rpartition(".")[0]
+            if isinstance(report, Executed):
+                self.executed[base_id] = report
+            said += [report, copy(report)] if base_id == "twice" else [report]
+        return said
+
+    def _from_exchange(self, ref: Any, report: Any, cause: int) -> None:
+        if self._hold:
+            self._held.append(lambda: self.say(report, cause))
+        else:
+            self.say(report, cause)
+
+    def _later(self, command: Any, cause: int) -> None:
+        self._held.append(lambda: self._broker.accept(command, cause))
+
+    def _answer_later(self, command: Any, cause: int) -> None:
+        self._hold = True
+        self._broker.accept(command, cause)
+        self._hold = False
+
+    def _lose(self, command: Any, cause: int) -> None:
+        kind = CommandKind.NEW if type(command).__name__ == "NewOrder" else CommandKind.CANCEL
+        self.say(OutcomeUnknown(command.wire_id, kind, "time-out"), cause)
+
+    def _lose_answer(self, command: Any, cause: int) -> None:
+        self._hold, held = True, self._held
+        self._held = []
+        self._broker.accept(command, cause)
+        self._hold, self._held = False, held
+        self.say(OutcomeUnknown(command.wire_id, CommandKind.NEW, "time-out"), cause)
+
+    def _refuse(self, command: Any, cause: int) -> None:
+        self._exchange._orders.reject(command.wire_id.rpartition(".")[0], command.wire_id)
+        self.say(Rejected(command.wire_id, "NO", "not today"), cause)
