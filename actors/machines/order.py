@@ -338,6 +338,8 @@ def _replaced(machine: OrderMachine, event: OrderReplaced) -> None:
     machine.broker_order_id = event.broker_order_id
     machine.leg += 1
     machine.replace = NO
+    if machine.is_closed:
+        machine.cancel = NO  # the new total is filled already
 
 
 def _replace_refused(machine: OrderMachine, event: OrderReplaceRefused) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import decimal
 import gc
-import json
 import os
 import subprocess
 import sys
@@ -74,12 +73,8 @@ def played(seed: int = 7, keep: str = "all") -> BacktestResult:
 
 
 def in_a_process(hash_seed: str) -> str:
-    program = (
-        f"import sys; sys.path[:0] = {[str(KIT), str(Path(__file__).parent)]!r}
-"
-        "import json, test_determinism
-print(json.dumps(test_determinism.trace()))"
-    )
+    folders = [str(KIT), str(Path(__file__).parent)]
+    program = f"import sys; sys.path[:0] = {folders!r}; import test_determinism; print(test_determinism.trace())"
     run = subprocess.run(
         [sys.executable, "-c", program],
         env={**os.environ, "PYTHONHASHSEED": hash_seed},
@@ -87,7 +82,7 @@ print(json.dumps(test_determinism.trace()))"
         text=True,
         check=True,
     )
-    return str(json.loads(run.stdout))
+    return run.stdout.strip()
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,8 @@
 """One run with an order in every state at once, in which all happens that an order, an account or a person can meet.
 
-Three symbols, 25 sessions, a tenth of each bar's volume: so orders fill in parts. A hosted strategy acts at the end of bars, a person outside
-asks in between, and a scripted port stands before the simulated exchange. The same script can run with a symbol of its own for every order and money for all of them (`spread`): then no order can touch another.
+Three symbols, 25 sessions, a tenth of each bar's volume: so orders fill in parts. A hosted strategy acts at the end of bars, a person
+outside asks in between, and a scripted port stands before the simulated exchange. The same script can run with a symbol of its own for
+every order and money for all of them (`spread`): then no order can touch another.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from decimal import Decimal, InvalidOperation
 from itertools import product
 from typing import Any
 
+import msgspec
 import pytest
 
 from ordersmith.actors.actor import Event, Record
@@ -45,7 +46,7 @@ class Life:
     """One order to buy 10 of A, and the records of its life."""
 
     def __init__(self, quantity: str = "10", limit: str | None = None) -> None:
-        order = Order.buy("A", D(quantity), limit, client_order_id="o", account="main")
+        order = msgspec.structs.replace(Order.buy("A", 1, limit, client_order_id="o"), quantity=D(quantity))
         self.records = [Record(1, 1, 0, OrderSubmitted("o", order, Arrival(1, D(20))))]
         self.machine = OrderMachine.begin(self.records[0])
 
@@ -187,6 +188,7 @@ def test_a_stronger_fact_replaces_the_reason_and_a_weaker_one_does_not() -> None
         ((INTENDED, ACCEPTED, REPLACE_ASKED, OrderReplaceRefused("o", "NO", "", denied=True)), ("replace",), False),
         ((INTENDED, ACCEPTED, REPLACE_ASKED, ASKED_TO_CANCEL), ("cancel", "replace"), False),
         ((INTENDED, ACCEPTED, REPLACE_ASKED, ASKED_TO_CANCEL, EXPIRED), (), False),
+        ((INTENDED, ACCEPTED, ASKED_TO_CANCEL, OrderReplaced("o", "o.1", "b2", D(30), None)), ("cancel",), False),
     ],
 )
 def test_open_questions_are_shown(events: tuple[Event, ...], pending: tuple[str, ...], in_doubt: bool) -> None:
@@ -236,8 +238,8 @@ def test_a_replacement_down_to_what_is_filled_completes_the_order() -> None:
     life = Life()
     life(INTENDED, ACCEPTED)
     life.fill("k", "4")
-    machine = life(REPLACE_ASKED, OrderReplaced("o", "o.1", "b2", D(4), None))
-    assert (machine.state, machine.is_closed) == (FILLED, True)
+    machine = life(REPLACE_ASKED, ASKED_TO_CANCEL, OrderReplaced("o", "o.1", "b2", D(4), None))
+    assert (machine.state, machine.is_closed, machine.status().pending) == (FILLED, True, ())
 
 
 # --- Fills -------------------------------------------------------------------------------------------------------------

@@ -175,7 +175,7 @@ class NaiveOrder:
         notional = sum((fact[2] * fact[3] for fact in last), Decimal(0))
         commission = sum((fact[4] for fact in last), Decimal(0))
         # A total that was stated covers whatever any revision of a fill said at most.
-        most = [max((fact[2:] for fact in self.told if fact[0] == key)) for key in keys]
+        most = [max(fact[2:] for fact in self.told if fact[0] == key) for key in keys]
         covered = sum((fact[0] for fact in most), Decimal(0))
         covered_notional = sum((fact[0] * fact[1] for fact in most), Decimal(0))
         stated = max(self.totals, key=lambda fact: (fact[0], fact[1] or Decimal(-1)), default=None)

@@ -16,6 +16,7 @@ from ordersmith.actors.model import Fill, OrderState, OrderType, Side, TimeInFor
 from ordersmith.actors.ports import BrokerPosition, Capabilities
 
 D = Decimal
+FREE = D(0)
 CAN = Capabilities(order_types=tuple(OrderType), times_in_force=tuple(TimeInForce))
 
 
@@ -25,7 +26,7 @@ def opened(cash: str = "1000", *held: tuple[str, str, str], account: str = "main
 
 
 def filled(
-    side: Side, quantity: Decimal, notional: Decimal, commission: Decimal = D(0), symbol: str = "A"
+    side: Side, quantity: Decimal, notional: Decimal, commission: Decimal = FREE, symbol: str = "A"
 ) -> OrderFilled:
     fill = Fill(fill_key="k", quantity=quantity, price=D(1), at_ns=0)
     return OrderFilled("o", "main", "s", symbol, side, fill, quantity, notional, commission, OrderState.FILLED)

@@ -20,6 +20,7 @@ from ordersmith.actors.model import Instrument, Order, OrderType, Purpose, Side,
 from ordersmith.actors.ports import Capabilities
 
 D = Decimal
+NOTHING, PLAIN = D(0), Instrument()
 BUY, SELL = Side.BUY, Side.SELL
 ENTRY, CHILD, EXIT, PROTECTIVE, LIQUIDATION = (
     Purpose.ENTRY,
@@ -56,14 +57,14 @@ def case(
     reserved: int = 0,
     state: TradingState = TradingState.ACTIVE,
     last: object = 20,
-    instrument: Instrument | None = Instrument(),
+    instrument: Instrument | None = PLAIN,
     connected: bool = True,
     intents: Mapping[str, int] | None = None,
     now_ns: int = 0,
     delta: object = None,
     prices: Mapping[str, object] | None = None,
     remaining: Decimal | None = None,
-    held_cost: Decimal = D(0),
+    held_cost: Decimal = NOTHING,
 ) -> Case:
     """Return a case: `held` is position, open buys and open sells by symbol; every other symbol costs 50 where `prices` says nothing."""
     symbols = {symbol: SymbolRisk(*(D(part) for part in parts)) for symbol, parts in (held or {}).items()}
