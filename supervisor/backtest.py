@@ -27,7 +27,8 @@ from ..adapters.simulated.broker import SimulatedBroker
 from ..adapters.simulated.exchange import SimulatedExchange
 from ..adapters.simulated.rules import ExchangeRules
 from ..config import Settings, nanoseconds
-from .dispatcher import ARITHMETIC, Cell, Dispatcher
+from .cell import Cell
+from .dispatcher import ARITHMETIC, Dispatcher
 from .lifecycle import Lifecycle
 from .tree import Plan, build
 
@@ -147,7 +148,7 @@ class Backtest:
 
     def _step(self, bars: Bars) -> None:
         dispatcher, now_ns = self.dispatcher, bars.end_ns
-        if dispatcher._heap:  # noqa: SLF001 - a look that is taken every bar
+        if dispatcher.timers.heap:  # noqa: SLF001 - a look that is taken every bar
             self._timers_before(now_ns)
         dispatcher.now_ns = now_ns
         reports = self.exchange.on_bars(bars)
@@ -170,10 +171,10 @@ class Backtest:
             self.check()
 
     def _timers_before(self, now_ns: int) -> None:
-        deadline = self.dispatcher.next_deadline_ns()
+        deadline = self.dispatcher.timers.next_deadline_ns()
         while deadline is not None and deadline < now_ns:
             self.dispatcher.pump(deadline)
-            deadline = self.dispatcher.next_deadline_ns()
+            deadline = self.dispatcher.timers.next_deadline_ns()
 
     def check(self) -> None:
         """Raise what ended the run: StrategyError for a strategy that raised, ExecutorFailed for a tree that gave up."""
@@ -224,7 +225,7 @@ class Backtest:
         with localcontext(ARITHMETIC):
             self.lifecycle.stop()
             dispatcher.pump(dispatcher.now_ns)
-            while not self.lifecycle.stopped and (deadline := dispatcher.next_deadline_ns()) is not None:
+            while not self.lifecycle.stopped and (deadline := dispatcher.timers.next_deadline_ns()) is not None:
                 dispatcher.pump(deadline)
 
     # --- Look ----------------------------------------------------------------------------------------------------------

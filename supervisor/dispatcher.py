@@ -6,8 +6,6 @@ function of the inputs, their times and the seed.
 
 from __future__ import annotations
 
-import heapq
-import traceback
 from collections import deque
 from collections.abc import Callable
 from decimal import ROUND_HALF_EVEN, Context, DivisionByZero, InvalidOperation, Overflow, localcontext
@@ -15,60 +13,20 @@ from itertools import islice
 from operator import length_hint
 from typing import Any
 
-from ..actors.actor import Actor, ActorRef, Event, Fold, Handler, Record, ReplyTo
+from ..actors.actor import Actor, ActorRef, Event, Record, ReplyTo
 from ..actors.errors import ActorError, ExecutorFailed
 from ..actors.events import Undelivered
 from ..actors.ports import Endpoint, JournalStore
 from .asks import Answer, Asks
+from .cell import NOTHING, Cell, Item
 from .commit import CommitLog
+from .timers import Due, Timers
 
 QUEUE_BOUND = 1_000_000
 RING_LENGTH = 256
 ARITHMETIC = Context(prec=34, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow])
 
 
-NOBODY: Any = ()
-NOTHING: Any = {}
-"""Shared by all cells that have none: they are replaced, never changed."""
-
-
-class Cell(ActorRef[Any]):
-    """What stands behind an actor's address, with the lifecycle's notes. Only a `live` one takes messages and folds records."""
-
-    # What most cells never have stays on the class: an order costs a cell.
-    actor: Any = None
-    live = False
-    entity = False
-    handlers: dict[type, Handler] = NOTHING
-    folds: dict[type, Fold] = NOTHING
-    timers: dict[str, tuple[int, Any, int]] = NOTHING
-    history: list[Record] = NOBODY
-    snapshot: bytes | None = None
-    spec: Any = None
-    supervisor: Any = None
-    status = "starting"
-    ready = False
-    attempt = 0
-    mailbox: list[Any] = NOBODY
-    watchers: list[Cell] = NOBODY
-
-    def silence(self) -> None:
-        """Take no more messages, fold no more records, forget all timers."""
-        self.live = False
-        self.handlers = self.folds = self.timers = NOTHING
-
-
-class Due:
-    """A fired timer in the queue; it is delivered only if no other has taken its key since."""
-
-    __slots__ = ("key", "number")
-
-    def __init__(self, key: str, number: int) -> None:
-        self.key = key
-        self.number = number
-
-
-Item = tuple[Cell, Any, int]
 Route = tuple[list[tuple[Cell, Callable[[Any, Record], None]]], list[Cell]]
 
 
@@ -83,7 +41,6 @@ class Dispatcher:
         "_cause",
         "_effects",
         "_fresh",
-        "_heap",
         "_input_number",
         "_inputs",
         "_item",
@@ -93,7 +50,6 @@ class Dispatcher:
         "_records",
         "_routes",
         "_runtime",
-        "_timer_number",
         "_walk",
         "asks",
         "cells",
@@ -110,6 +66,7 @@ class Dispatcher:
         "seed",
         "spawned",
         "stop_asked",
+        "timers",
         "turns",
         "undeliverable",
         "watched",
@@ -129,8 +86,7 @@ class Dispatcher:
         self._input_number = 0
         self._effects: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
         self._routes: dict[type, Route] = {}
-        self._heap: list[tuple[int, int, Cell, str]] = []
-        self._timer_number = 0
+        self.timers = Timers()
         self._walk = iter(self._queue)
         self._runtime = Cell("runtime")
         self._item: Item = (self._runtime, None, 0)
@@ -182,10 +138,10 @@ class Dispatcher:
         return [ReplyTo(to.ask, index) for index in range(parts)]
 
     def set_timer(self, key: str, delay_ns: int, message: Any) -> None:
-        self._effects.append((self._arm, (self._item[0], key, self.now_ns + delay_ns, message, self._cause)))
+        self._effects.append((self.timers.arm, (self._item[0], key, self.now_ns + delay_ns, message, self._cause)))
 
     def cancel_timer(self, key: str) -> None:
-        self._effects.append((self._disarm, (self._item[0], key)))
+        self._effects.append((self.timers.disarm, (self._item[0], key)))
 
     def spawn(self, supervisor: str, name: str, history: tuple[Record, ...] = ()) -> ActorRef[Any]:
         if name in self.cells:
@@ -233,17 +189,6 @@ class Dispatcher:
         """Post a request; `answer` is called once, after the commit it rests on. Raises Overloaded at the bound."""
         self.post(ref, request(self.asks.open(answer)))
 
-    def next_deadline_ns(self) -> int | None:
-        """Return when the next timer is due, None without timers."""
-        heap = self._heap
-        while heap:
-            deadline, number, cell, key = heap[0]
-            armed = cell.timers.get(key)
-            if armed is not None and armed[0] == number:
-                return deadline
-            heapq.heappop(heap)
-        return None
-
     def run(self, now_ns: int) -> None:
         """Set the time and tick until there is nothing to do at it, in the private decimal context."""
         with localcontext(ARITHMETIC):
@@ -255,12 +200,12 @@ class Dispatcher:
         With a store that is still writing it returns, and goes on when it is called again after the store's answer.
         """
         self.now_ns = now_ns
-        queue, inputs, heap, log = self._queue, self._inputs, self._heap, self.log
+        queue, inputs, heap, log = self._queue, self._inputs, self.timers.heap, self.log
         if log.outbox:
             log.release()
         while True:
             if heap and heap[0][0] <= now_ns:
-                self._fire()
+                queue.extend(self.timers.fire(now_ns))
             if inputs:
                 queue.extend(inputs)
                 inputs.clear()
@@ -385,35 +330,14 @@ class Dispatcher:
         if complete is not None:
             self._post_out(complete[0], (complete[1],))
 
-    def _arm(self, cell: Cell, key: str, deadline_ns: int, message: Any, cause: int) -> None:
-        self._timer_number += 1
-        if cell.timers is NOTHING:
-            cell.timers = {}
-        cell.timers[key] = (self._timer_number, message, cause)
-        heapq.heappush(self._heap, (deadline_ns, self._timer_number, cell, key))
-
-    def _disarm(self, cell: Cell, key: str) -> None:
-        if key in cell.timers:
-            del cell.timers[key]
-
-    def _fire(self) -> None:
-        heap = self._heap
-        while heap and heap[0][0] <= self.now_ns:
-            _, number, cell, key = heapq.heappop(heap)
-            armed = cell.timers.get(key)
-            if armed is not None and armed[0] == number:
-                self._queue.append((cell, Due(key, number), armed[2]))
-
     def deliver(self, item: Item) -> None:
         """Handle what is in no handler table: fired timers, and messages that cannot be delivered."""
         cell, message, cause = self._item = item
         self._cause = cause
         if type(message) is Due:
-            armed = cell.timers.get(message.key)
-            if armed is None or armed[0] != message.number:
+            message = self.timers.take(cell, message)
+            if message is None:
                 return
-            del cell.timers[message.key]
-            message = armed[1]
         handler = cell.handlers.get(type(message))
         if handler is None:
             self.undeliverable(cell, message)
@@ -474,12 +398,3 @@ class Dispatcher:
             f"  {cell.name} <- {type(message).__name__} (cause {cause})"
             for cell, message, cause in handled[-RING_LENGTH:]
         )
-
-
-def crash_report(dispatcher: Dispatcher, cell: Cell, message: Any, error: BaseException) -> str:
-    """Return what a person needs to understand a crash: traceback, message, the last dispatches."""
-    trace = "".join(traceback.format_exception(error)).rstrip()
-    return f"{cell.name} crashed on {type(message).__name__}: {message!r}\n{trace}\nlast dispatches:\n{dispatcher.last_dispatches()}"
-
-
-__all__ = ["ARITHMETIC", "ActorError", "Cell", "Dispatcher", "Due", "crash_report"]

@@ -17,7 +17,9 @@ from ..actors.actor import Actor, ActorDown, Record, handler
 from ..actors.errors import ActorError
 from ..actors.events import ActorQuarantined, ActorRestarted, Escalated, MessagePoisoned
 from ..actors.messages import Unknown
-from .dispatcher import NOBODY, Cell, Dispatcher, crash_report
+from .cell import NOBODY, Cell
+from .crash_report import crash_report
+from .dispatcher import Dispatcher
 from .supervision import Restart, Supervisor, SupervisorSpec, Verdict, backoff_ns
 
 MAILBOX_BOUND = 100_000

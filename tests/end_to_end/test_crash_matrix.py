@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
+from decimal import Decimal
 from random import Random
 from typing import Any
 
@@ -24,7 +25,7 @@ from crash_injection import (
     injected,
     wrapped_handlers,
 )
-from crash_scenario import Outcome, Run, Script
+from crash_scenario import RELEASE_BAR, Outcome, Run, Script
 
 from ordersmith.actors import desk
 from ordersmith.actors.events import ActorRestarted
@@ -172,3 +173,23 @@ def test_a_crash_between_turns_changes_nothing(baseline: Baseline, offset: int, 
         outcome = run.play()
     assert set(crashed) >= set(names)
     assert not differences(outcome, baseline.outcome)
+
+
+def test_what_is_asked_is_reserved_at_its_worst(baseline: Baseline) -> None:
+    """While a replacement has no answer the gate holds the larger of old and new, in quantity and in currency."""
+    run = Run(Script())
+    seen = []
+
+    def look(bar: int) -> None:
+        exposure = run.backtest.dispatcher.view("risk_gate").exposure
+        machine = run.backtest.dispatcher.view("order/slow-replace")
+        if machine is not None and "replace" in machine.status().pending:
+            seen.append(exposure.open["slow-replace"].held())
+        open_buys = sum(held.held()[0] for held in exposure.open.values() if held.side == "BUY")
+        assert open_buys == sum(symbol.open_buy for symbol in exposure.account("main").symbols.values())
+
+    run.between_bars = look
+    with injected(Injector(run, Plan(("", ""), 0, AFTER))):
+        run.play()
+    assert len(seen) == RELEASE_BAR - 2
+    assert set(seen) == {(Decimal(25), Decimal(25) * Decimal(33))}

@@ -112,7 +112,7 @@ class World:
     def wait(self, seconds: float) -> None:
         """Let time pass without a bar, stopping at every timer."""
         until = self.dispatcher.now_ns + int(seconds * 1_000_000_000)
-        while (due := self.dispatcher.next_deadline_ns()) is not None and due <= until:
+        while (due := self.dispatcher.timers.next_deadline_ns()) is not None and due <= until:
             self.dispatcher.run(due)
         self.dispatcher.run(until)
 

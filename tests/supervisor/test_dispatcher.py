@@ -120,12 +120,12 @@ def test_timers_fire_by_deadline_then_number() -> None:
 def test_the_next_deadline_skips_forgotten_timers() -> None:
     """The dispatcher says when the next timer is due that will really be delivered."""
     tree = ToyTree().grow("a")
-    assert tree.dispatcher.next_deadline_ns() is None
+    assert tree.dispatcher.timers.next_deadline_ns() is None
     arm(tree, "t", 10, "soon")
     arm(tree, "u", 25, "late")
-    assert tree.dispatcher.next_deadline_ns() == 10
+    assert tree.dispatcher.timers.next_deadline_ns() == 10
     tree.do("a", lambda a: a.ctx.cancel_timer("t"))
-    assert tree.dispatcher.next_deadline_ns() == 25
+    assert tree.dispatcher.timers.next_deadline_ns() == 25
 
 
 def test_a_timer_set_without_delay_waits_for_the_next_tick() -> None:

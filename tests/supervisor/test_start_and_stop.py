@@ -58,7 +58,7 @@ def test_the_backoff_is_seeded_and_grows() -> None:
     for _ in range(4):
         before = tree.dispatcher.now_ns
         tree.do("a", lambda a: a.ctx.tell(a.ctx.refer("a"), Do(Fails(1))))
-        deadline = tree.dispatcher.next_deadline_ns()
+        deadline = tree.dispatcher.timers.next_deadline_ns()
         assert deadline is not None
         waits.append(deadline - before)
         tree.run(deadline)
@@ -221,7 +221,7 @@ def test_the_ladder_waits_for_who_stops_slowly() -> None:
     tree.do("b", lambda b: b.ctx.stopped())
     assert stops(tree) == ["c", "b", "a"]
     assert tree.lifecycle.stopped
-    assert tree.dispatcher.next_deadline_ns() is None
+    assert tree.dispatcher.timers.next_deadline_ns() is None
 
 
 def test_the_deadline_forces() -> None:
@@ -257,7 +257,7 @@ def test_stopping_at_once_needs_no_deadline() -> None:
     tree.run()
     assert stops(tree) == ["c", "b", "a"]
     assert tree.lifecycle.stopped
-    assert tree.dispatcher.next_deadline_ns() is None
+    assert tree.dispatcher.timers.next_deadline_ns() is None
 
 
 def test_a_crash_in_on_stop_does_not_stop_the_ladder() -> None:

@@ -1,0 +1,41 @@
+"""What stands behind an actor's address: the present incarnation, and what outlives it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..actors.actor import ActorRef, Fold, Handler, Record
+
+NOBODY: Any = ()
+NOTHING: Any = {}
+"""Shared by all cells that have none: they are replaced, never changed."""
+
+
+class Cell(ActorRef[Any]):
+    """What stands behind an actor's address, with the lifecycle's notes. Only a `live` one takes messages and folds records."""
+
+    # What most cells never have stays on the class: an order costs a cell.
+    actor: Any = None
+    live = False
+    entity = False
+    handlers: dict[type, Handler] = NOTHING
+    folds: dict[type, Fold] = NOTHING
+    timers: dict[str, tuple[int, Any, int]] = NOTHING
+    history: list[Record] = NOBODY
+    snapshot: bytes | None = None
+    spec: Any = None
+    supervisor: Any = None
+    status = "starting"
+    ready = False
+    attempt = 0
+    mailbox: list[Any] = NOBODY
+    watchers: list[Cell] = NOBODY
+
+    def silence(self) -> None:
+        """Take no more messages, fold no more records, forget all timers."""
+        self.live = False
+        self.handlers = self.folds = self.timers = NOTHING
+
+
+Item = tuple[Cell, Any, int]
+"""A message in the queue: to whom, what, and what caused it."""
