@@ -27,7 +27,6 @@ from .ports import (
     NotSent,
     OrderAbsent,
     OrderFound,
-    OrderReport,
     OutcomeUnknown,
     Rejected,
     Replaced,
@@ -85,18 +84,17 @@ class BrokerConnection(Actor[ConnectionMessage]):
     def place(self, message: PlaceOrder) -> None:
         approved = message.approved
         if self.state.ready:
-            self.ctx.send(
-                self._port, NewOrder(message.wire_id, approved.order, approved.not_after_ns, approved.trading_epoch)
-            )
+            command = NewOrder(message.wire_id, approved.order, approved.not_after_ns, approved.trading_epoch)
+            self.ctx.send(self._port, command)
         else:
-            self._hand_over(NotSent(message.wire_id, CommandKind.NEW, NOT_READY))
+            self.report(NotSent(message.wire_id, CommandKind.NEW, NOT_READY))
 
     @handler
     def cancel(self, message: CancelLeg) -> None:
         if self.state.ready:
             self.ctx.send(self._port, CancelRequest(message.wire_id))
         else:
-            self._hand_over(NotSent(message.wire_id, CommandKind.CANCEL, NOT_READY))
+            self.report(NotSent(message.wire_id, CommandKind.CANCEL, NOT_READY))
 
     @handler
     def replace(self, message: ReplaceLeg) -> None:
@@ -112,7 +110,7 @@ class BrokerConnection(Actor[ConnectionMessage]):
             )
             self.ctx.send(self._port, command)
         else:
-            self._hand_over(NotSent(message.new_wire_id, CommandKind.REPLACE, NOT_READY))
+            self.report(NotSent(message.new_wire_id, CommandKind.REPLACE, NOT_READY))
 
     @handler
     def query(self, message: QueryLeg) -> None:
@@ -137,15 +135,13 @@ class BrokerConnection(Actor[ConnectionMessage]):
         | OutcomeUnknown
         | NotSent,
     ) -> None:
-        self._hand_over(message)
-
-    def _hand_over(self, report: OrderReport) -> None:
-        order_id = report.wire_id.rpartition(".")[0]
-        order = self.ctx.find("order/" + order_id)
+        ctx = self.ctx
+        order_id = message.wire_id.rpartition(".")[0]
+        order = ctx.find("order/" + order_id)
         if order is not None:
-            self.ctx.tell(order, report)
+            ctx.tell(order, message)
         else:
-            self.ctx.tell(self.ctx.refer("desk"), LateReport(order_id, report))
+            ctx.tell(ctx.refer("desk"), LateReport(order_id, message))
 
     # --- Fold ----------------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ request still waits for travels inside its messages, so the desk holds no open q
 from __future__ import annotations
 
 import re
+from itertools import repeat
 
 import msgspec
 
@@ -69,8 +70,11 @@ class Desk(Actor[DeskMessage]):
 
     @handler
     def submit(self, message: SubmitOrders) -> None:
-        self._let_go()
-        for order, slot in zip(message.orders, self.ctx.split(message.reply_to, len(message.orders)), strict=True):
+        if self.state.leaving:
+            self._let_go()
+        orders, reply_to = message.orders, message.reply_to
+        slots = repeat(None) if reply_to is None else self.ctx.split(reply_to, len(orders))
+        for order, slot in zip(orders, slots, strict=False):  # nobody who asked is any number of slots
             if not order.account:
                 order = msgspec.structs.replace(order, account=self._default_account)  # noqa: PLW2901 - the same order, its account filled in
             if message.fresh:
@@ -93,10 +97,11 @@ class Desk(Actor[DeskMessage]):
             self._answer_again(known, order, slot)
 
     def _take(self, order: Order, slot: ReplyTo | None) -> None:
-        arrival = Arrival(self.ctx.now_ns, self._market.last_price(order.symbol))
-        record = self.ctx.record(OrderSubmitted(order.client_order_id, order, arrival))
-        self.ctx.spawn("orders", "order/" + order.client_order_id, (record,))
-        self.ctx.tell(self.ctx.refer("risk_gate"), CheckOrder(order, slot))
+        ctx, order_id = self.ctx, order.client_order_id
+        arrival = Arrival(ctx.now_ns, self._market.last_price(order.symbol))
+        record = ctx.record(OrderSubmitted(order_id, order, arrival))
+        ctx.spawn("orders", "order/" + order_id, (record,))
+        ctx.tell(ctx.refer("risk_gate"), CheckOrder(order, slot))
 
     def _answer_again(self, known: OrderMachine, order: Order, slot: ReplyTo | None) -> None:
         if known.terms == order:
@@ -215,27 +220,19 @@ class Desk(Actor[DeskMessage]):
 
     def _let_go(self) -> None:
         """Stop the order actors that have been closed for long and still are; stopping one that is gone already does nothing."""
-        leaving = self.state.leaving
-        if leaving:
-            for order_id in leaving:
-                order, machine = self._find(order_id), self._machine(order_id)
-                if order is not None and machine is not None and machine.is_closed:
-                    self.ctx.stop(order)
-            self.state.leaving = []
+        for order_id in self.state.leaving:
+            order, machine = self._find(order_id), self._machine(order_id)
+            if order is not None and machine is not None and machine.is_closed:
+                self.ctx.stop(order)
+        self.state.leaving = []
 
     # --- Fold ----------------------------------------------------------------------------------------------------------
 
     @fold
-    def _filled(self, event: OrderFilled, record: Record) -> None:
-        if event.state in CLOSED_STATES:
-            self._closed(event.client_order_id)
-
-    @fold
-    def _ended(self, event: OrderCancelled | OrderRejected | OrderDenied, record: Record) -> None:
-        self._closed(event.client_order_id)
-
-    def _closed(self, order_id: str) -> None:
-        closed = self.state.closed
+    def _closed(self, event: OrderFilled | OrderCancelled | OrderRejected | OrderDenied, record: Record) -> None:
+        if type(event) is OrderFilled and event.state not in CLOSED_STATES:
+            return
+        order_id, closed = event.client_order_id, self.state.closed
         closed.pop(order_id, None)
         closed[order_id] = None
         if len(closed) > KEPT_CLOSED:

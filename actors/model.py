@@ -126,6 +126,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False
 
 def exact(value: Decimal | int | str | float, field: str) -> Decimal:
     """Return `value` as a Decimal. A float is taken by its shortest decimal form (0.1 is 0.1); what is no number raises ValueError."""
+    if type(value) is int:
+        return Decimal(value)
     if isinstance(value, Decimal) and not value.is_snan():  # which cannot even be compared
         return value
     if isinstance(value, bool):

@@ -26,7 +26,7 @@ from .events import (
     OrderReplaceRequested,
     OrderSubmitted,
 )
-from .machines.order import CLOSING, OrderMachine, OrderRecord, Pending
+from .machines.order import CLOSING, OrderChange, OrderMachine, Pending
 from .machines.order_table import RANK, Proof
 from .messages import (
     CancelLeg,
@@ -85,11 +85,12 @@ class Order(Actor[OrderMessage]):
     machine: OrderMachine
 
     @fold
-    def apply(self, event: OrderRecord, record: Record) -> None:
-        if type(event) is OrderSubmitted:
-            self.machine = OrderMachine.begin(record)
-        else:
-            self.machine.apply(record)
+    def begin(self, event: OrderSubmitted, record: Record) -> None:
+        self.machine = OrderMachine.begin(record)
+
+    @fold
+    def apply(self, event: OrderChange, record: Record) -> None:
+        self.machine.apply(record)
 
     def view(self) -> OrderMachine:
         """Return the machine: `.order`, `.is_closed`, `.status()`."""
@@ -102,15 +103,16 @@ class Order(Actor[OrderMessage]):
         machine, ctx = self.machine, self.ctx
         if machine.proof is not NOTHING:
             return
+        order = machine.order
+        order_id = order.client_order_id
         if machine.cancel is ASKED:
-            self._close(
-                OrderCancelled(machine.order.client_order_id, CancelReason.REQUESTED, "cancelled before it was sent")
-            )
+            self._close(OrderCancelled(order_id, CancelReason.REQUESTED, "cancelled before it was sent"))
         else:
-            wire_id = f"{machine.order.client_order_id}.{machine.leg}"
-            ctx.record(OrderIntended(machine.order.client_order_id, wire_id))
-            ctx.tell(self._connection(), PlaceOrder(message.approved, wire_id))
-        self._answer(message.reply_to)
+            wire_id = f"{order_id}.{machine.leg}"
+            ctx.record(OrderIntended(order_id, wire_id))
+            ctx.tell(ctx.refer("connection/" + order.account), PlaceOrder(message.approved, wire_id))
+        if message.reply_to is not None:
+            ctx.reply(message.reply_to, machine.status())
 
     @handler
     def refused(self, message: OrderRefused) -> None:
@@ -188,12 +190,15 @@ class Order(Actor[OrderMessage]):
     @handler
     def executed(self, message: Executed) -> None:
         machine = self.machine
-        event = machine.book(message.fill, Cumulative(message.cumulative_quantity))
-        if event is not None:
-            was_closed = machine.is_closed if machine.order.parent else False
+        event = machine.book_execution(message.fill, message.cumulative_quantity)
+        if event is None:
+            return
+        if machine.order.parent:
+            was_closed = machine.is_closed
             self.ctx.record(event)
-            if machine.order.parent:
-                self._tell_parent(was_closed=was_closed)
+            self._tell_parent(was_closed=was_closed)
+        else:
+            self.ctx.record(event)
 
     @handler
     def cancelled(self, message: Cancelled) -> None:

@@ -239,7 +239,7 @@ class Rebalancer(Actor[RebalancerMessage]):
 
     @fold
     def _filled(self, event: OrderFilled, record: Record) -> None:
-        if event.state in CLOSED_STATES:
+        if event.client_order_id in self.state.symbols and event.state in CLOSED_STATES:
             self._closed(event.client_order_id)
 
     @fold

@@ -6,7 +6,6 @@ keeps what is reserved.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from decimal import Decimal
 
 import msgspec
@@ -27,7 +26,7 @@ from .events import (
     TradingStateChanged,
 )
 from .machines.exposure import Exposure
-from .machines.risk import Case, Limits, intent_key, review
+from .machines.risk import Case, Limits, checks_under, intent_key, review
 from .messages import (
     ApprovedOrder,
     CheckOrder,
@@ -62,6 +61,7 @@ class RiskGate(Actor[GateMessage]):
     def __init__(self, limits: Limits, instruments: Instruments, market: MarketData, account: str) -> None:
         self.state = GateState()
         self._limits = limits
+        self._checks = checks_under(limits)
         self._instruments = instruments
         self._market = market
         self._default_account = account
@@ -74,17 +74,18 @@ class RiskGate(Actor[GateMessage]):
 
     @handler
     def check(self, message: CheckOrder) -> None:
-        order = message.order
+        order, ctx = message.order, self.ctx
+        order_id = order.client_order_id
         case = self._case(order, order.quantity)
-        denial = review(case)
-        sender = self.ctx.refer("order/" + order.client_order_id)
+        denial = review(case, self._checks)
+        sender = ctx.refer("order/" + order_id)
         if denial is not None:
-            self.ctx.tell(sender, OrderRefused(denial, message.reply_to))
+            ctx.tell(sender, OrderRefused(denial, message.reply_to))
             return
         intent = intent_key(order) if self._limits.duplicate_window_ns else ""
-        self.ctx.record(
+        ctx.record(
             OrderApproved(
-                order.client_order_id,
+                order_id,
                 order.account,
                 order.symbol,
                 order.side,
@@ -94,7 +95,8 @@ class RiskGate(Actor[GateMessage]):
                 intent,
             )
         )
-        self.ctx.tell(sender, OrderPassed(self._approve(order), message.reply_to))
+        approved = ApprovedOrder(order, ctx.now_ns + VALIDITY_NS, self.state.epoch)
+        ctx.tell(sender, OrderPassed(approved, message.reply_to))
 
     @handler
     def check_replace(self, message: CheckReplace) -> None:
@@ -105,7 +107,7 @@ class RiskGate(Actor[GateMessage]):
         remaining = max(message.quantity - message.filled_quantity, ZERO) if finite else ZERO
         open_quantity, cost = (ZERO, ZERO) if held is None else held.held()
         case = self._case(new, max(remaining - open_quantity, ZERO), remaining=remaining, held=cost)
-        denial = ONE_AT_A_TIME if held is not None and held.offered is not None else review(case)
+        denial = ONE_AT_A_TIME if held is not None and held.offered is not None else review(case, self._checks)
         sender = self.ctx.refer("order/" + old.client_order_id)
         if denial is not None:
             self.ctx.tell(sender, ReplaceDenied(denial, message.reply_to))
@@ -113,25 +115,26 @@ class RiskGate(Actor[GateMessage]):
         self.ctx.record(
             OrderApproved(new.client_order_id, new.account, new.symbol, new.side, new.quantity, case.price, True)
         )
-        self.ctx.tell(sender, ReplacePassed(self._approve(new), message.reply_to))
+        approved = ApprovedOrder(new, self.ctx.now_ns + VALIDITY_NS, self.state.epoch)
+        self.ctx.tell(sender, ReplacePassed(approved, message.reply_to))
 
-    def _case(self, order: Order, delta: Decimal, **replaced: Decimal) -> Case:
-        last_price: Callable[[str], Decimal | None] = self._market.last_price
+    def _case(
+        self, order: Order, delta: Decimal, remaining: Decimal | None = None, held: Decimal = ZERO
+    ) -> Case:
+        symbol, state, last_price = order.symbol, self.state, self._market.last_price
         return Case(
             order,
             delta,
-            self._instruments.get(order.symbol),
-            last_price(order.symbol),
+            self._instruments.get(symbol),
+            last_price(symbol),
             last_price,
-            self.state.exposure.account(order.account),
-            self.state.trading_state,
+            state.exposure.account(order.account),
+            state.trading_state,
             self._limits,
             self.ctx.now_ns,
-            **replaced,
+            remaining,
+            held,
         )
-
-    def _approve(self, order: Order) -> ApprovedOrder:
-        return ApprovedOrder(order, self.ctx.now_ns + VALIDITY_NS, self.state.epoch)
 
     # --- Account -------------------------------------------------------------------------------------------------------
 

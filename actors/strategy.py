@@ -217,7 +217,7 @@ class StrategyHost(
         fresh = not order_id
         if fresh:
             self._submitted += 1
-            order_id = self._id_prefix + str(self._submitted)
+            order_id = f"{self._id_prefix}{self._submitted}"
         quantity, limit_price = order.quantity, order.limit_price
         order = msgspec.structs.replace(
             order,

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from decimal import ROUND_HALF_EVEN, Context, DivisionByZero, InvalidOperation, Overflow, localcontext
-from itertools import islice
 from operator import length_hint
 from typing import Any
 
@@ -241,11 +240,17 @@ class Dispatcher:
                     raise ExecutorFailed(
                         f"{told} messages in one tick: actors feed each other; the last were\n{self.last_dispatches()}"
                     )
-        finally:  # whatever ends the walk, what was handled is not handled again
-            handled = len(queue) - length_hint(walk)
-            self.turns += handled
-            self.ring.extend(islice(queue, handled))
-            del queue[:handled]
+        except BaseException:  # what was handled is not handled again
+            self._forget(len(queue) - length_hint(walk))
+            raise
+        self._forget(len(queue))
+
+    def _forget(self, handled: int) -> None:
+        """Drop the messages that were handled, but for the last ones."""
+        queue = self._queue
+        self.turns += handled
+        self.ring.extend(queue[-RING_LENGTH:] if handled == len(queue) else queue[:handled])
+        del queue[:handled]
 
     def turn(self, cell: Cell, act: Callable[[], Any], cause: int | None = None) -> None:
         """Run `act` as a turn of `cell`, raising what it raises after dropping what it did."""

@@ -136,9 +136,10 @@ class Exposure(msgspec.Struct):
                 filled = reservation.quantity - reservation.remaining
                 self._change(reservation, offered=(max(event.quantity - filled, ZERO), event.price))
             return
-        reservation = Reservation(event.account, event.symbol, event.side, event.quantity, event.quantity, event.price)
+        quantity, price = event.quantity, event.price
+        reservation = Reservation(event.account, event.symbol, event.side, quantity, quantity, price)
         self.open[event.client_order_id] = reservation
-        self._hold(reservation, event.quantity, event.quantity * event.price)
+        self._hold(reservation, quantity, quantity * price)
 
     def _remember(self, account: AccountRisk, key: str, at_ns: int) -> None:
         """Remember an approved intent, by which duplicates are known; the oldest beyond the bound are forgotten."""
@@ -148,8 +149,8 @@ class Exposure(msgspec.Struct):
             del account.intents[next(iter(account.intents))]
 
     def filled(self, event: OrderFilled) -> None:
-        account = self.account(event.account)
-        risk = self._symbol(account, event.symbol)
+        account = self.accounts.get(event.account) or self.account(event.account)
+        risk = account.symbols.get(event.symbol) or self._symbol(account, event.symbol)
         quantity, is_buy = event.quantity, event.side is BUY
         if is_buy:
             account.cash -= event.notional + event.commission
@@ -207,8 +208,8 @@ class Exposure(msgspec.Struct):
         return found
 
     def _hold(self, reservation: Reservation, quantity: Decimal, cost: Decimal) -> None:
-        account = self.account(reservation.account)
-        risk = self._symbol(account, reservation.symbol)
+        account = self.accounts.get(reservation.account) or self.account(reservation.account)
+        risk = account.symbols.get(reservation.symbol) or self._symbol(account, reservation.symbol)
         if reservation.side is BUY:
             risk.open_buy += quantity
             account.reserved += cost

@@ -42,9 +42,8 @@ from ..ports import CommandKind
 from .fills import Totals, merged, totals
 from .order_table import PUBLIC_STATE, RANK, Extent, Proof
 
-OrderRecord = (
-    OrderSubmitted
-    | OrderDenied
+OrderChange = (
+    OrderDenied
     | OrderIntended
     | OrderAccepted
     | OrderRejected
@@ -83,6 +82,7 @@ IN_DOUBT = Pending.IN_DOUBT
 NO = Pending.NO
 DENIED = Proof.DENIED
 INTENDED = Proof.INTENDED
+NOTHING = Proof.NOTHING
 REJECTED = Proof.REJECTED
 WORKING = Proof.WORKING
 R_REJECTED = RANK[Proof.REJECTED]
@@ -131,7 +131,7 @@ class OrderMachine(msgspec.Struct):
 
     def fold_in(self, record: Record) -> None:
         """Apply a record if it is one that an order folds; the gate's approvals, for one, are not."""
-        if type(record.event) in _APPLY:
+        if type(record.event) in CHANGES:
             self.apply(record)
 
     @classmethod
@@ -146,7 +146,8 @@ class OrderMachine(msgspec.Struct):
 
     def apply(self, record: Record) -> None:
         """Fold one record of this order."""
-        _APPLY[type(record.event)](self, record.event)
+        event = record.event
+        CHANGES[type(event)](self, event)
         self.updated_ns = record.at_ns
         self.last_record = record.number
 
@@ -198,9 +199,6 @@ class OrderMachine(msgspec.Struct):
 
     def book(self, fill: Fill | None, cumulative: Cumulative | None = None) -> OrderFilled | None:
         """Return the record that these facts make, None if they are known already. Changes nothing."""
-        if fill is not None and self._is_plain(fill, cumulative):
-            quantity = fill.quantity
-            return self._filled(fill, Totals(quantity, quantity * fill.price, fill.commission), None)
         fills, covers, cumulative = merged(self.fills, self.covers, self.cumulative, fill, cumulative)
         if fills == self.fills and covers == self.covers and cumulative == self.cumulative:
             return None
@@ -208,11 +206,35 @@ class OrderMachine(msgspec.Struct):
         change = Totals(
             after.quantity - self.filled_quantity, after.notional - self.notional, after.commission - self.commission
         )
-        return self._filled(fill or self._inferred(change, cumulative), change, cumulative)
+        made = fill or self._inferred(change, cumulative)
+        return self._filled(made, change.quantity, change.notional, change.commission, after.quantity, cumulative)
 
-    def _filled(self, fill: Fill, change: Totals, cumulative: Cumulative | None) -> OrderFilled:
+    def book_execution(self, fill: Fill, cumulative_quantity: Decimal) -> OrderFilled | None:
+        """Return what `book` would for one execution as a broker reports it."""
+        quantity = fill.quantity
+        filled = self.filled_quantity + quantity
+        is_plain = (
+            filled == cumulative_quantity
+            and self.cumulative is None
+            and fill.fill_key not in self.fills
+            and not (fill.revision or fill.inferred or self.covers)
+        )
+        if is_plain:  # it is simply the next one: by far the most frequent case, and the cheapest
+            return self._filled(fill, quantity, quantity * fill.price, fill.commission, filled, None)
+        return self.book(fill, Cumulative(cumulative_quantity))
+
+    def _filled(
+        self,
+        fill: Fill,
+        quantity: Decimal,
+        notional: Decimal,
+        commission: Decimal,
+        filled: Decimal,
+        cumulative: Cumulative | None,
+    ) -> OrderFilled:
+        """Return the record of a fill that changes the totals by these, to `filled` in all."""
         order = self.order
-        extent = _extent(self.filled_quantity + change.quantity, order.quantity)
+        extent = FILLED_ALL if filled >= order.quantity > ZERO else _extent(filled, order.quantity)
         return OrderFilled(
             order.client_order_id,
             order.account,
@@ -220,25 +242,11 @@ class OrderMachine(msgspec.Struct):
             order.symbol,
             order.side,
             fill,
-            change.quantity,
-            change.notional,
-            change.commission,
+            quantity,
+            notional,
+            commission,
             PUBLIC_STATE[self.proof, extent],
             cumulative,
-        )
-
-    def _is_plain(self, fill: Fill, cumulative: Cumulative | None) -> bool:
-        """Whether the fill is simply the next one: by far the most frequent case, and the cheapest."""
-        return (
-            fill.revision == 0
-            and not fill.inferred
-            and fill.fill_key not in self.fills
-            and self.cumulative is None
-            and (
-                cumulative is None
-                or (cumulative.notional is None and cumulative.quantity == self.filled_quantity + fill.quantity)
-            )
-            and not self.covers
         )
 
     def _inferred(self, change: Totals, cumulative: Cumulative | None) -> Fill:
@@ -270,12 +278,13 @@ def _prove(machine: OrderMachine, proof: Proof, reason: str = "", text: str = ""
     known, new = RANK[machine.proof], RANK[proof]
     if new > known:
         machine.proof, machine.reason, machine.text = proof, reason, text
+        known = new
     elif new == known:
         machine.reason, machine.text = max((machine.reason, machine.text), (reason, text))
-    if RANK[machine.proof] >= R_WORKING:
+    if known >= R_WORKING:
         machine.new = NO
-    if RANK[machine.proof] >= R_REJECTED:
-        machine.cancel = machine.replace = NO
+        if known >= R_REJECTED:
+            machine.cancel = machine.replace = NO
 
 
 def _denied(machine: OrderMachine, event: OrderDenied) -> None:
@@ -283,13 +292,20 @@ def _denied(machine: OrderMachine, event: OrderDenied) -> None:
 
 
 def _intended(machine: OrderMachine, event: OrderIntended) -> None:
-    _prove(machine, INTENDED)
+    if machine.proof is NOTHING:
+        machine.proof = INTENDED
+    else:
+        _prove(machine, INTENDED)
     machine.wire_id = event.wire_id
     machine.new = ASKED
 
 
 def _accepted(machine: OrderMachine, event: OrderAccepted) -> None:
-    _prove(machine, WORKING)
+    if machine.proof is INTENDED:
+        machine.proof = WORKING
+        machine.new = NO
+    else:
+        _prove(machine, WORKING)
     machine.broker_order_id = event.broker_order_id
 
 
@@ -309,7 +325,7 @@ def _filled(machine: OrderMachine, event: OrderFilled) -> None:
     machine.cumulative = event.cumulative
     machine.filled_quantity, machine.notional, machine.commission = quantity, notional, commission
     machine.new = NO
-    if machine.filled_quantity >= machine.order.quantity:
+    if quantity >= machine.order.quantity:
         machine.cancel = machine.replace = NO
 
 
@@ -357,7 +373,7 @@ def _begun_twice(machine: OrderMachine, event: OrderSubmitted) -> None:
     raise ActorError(f"order {machine.order.client_order_id} was submitted twice")
 
 
-_APPLY: dict[type, Callable[[OrderMachine, Any], None]] = {
+CHANGES: dict[type, Callable[[OrderMachine, Any], None]] = {
     OrderSubmitted: _begun_twice,
     OrderDenied: _denied,
     OrderIntended: _intended,

@@ -55,12 +55,11 @@ class Ledger(msgspec.Struct):
         holding = account.holdings.get(event.symbol)
         if holding is None:
             holding = account.holdings[event.symbol] = Holding()
-        if event.side is BUY:
-            quantity, notional = event.quantity, event.notional
-        else:
-            quantity, notional = -event.quantity, -event.notional
-        account.cash -= notional + event.commission
-        account.commission += event.commission
+        quantity, notional, commission = event.quantity, event.notional, event.commission
+        if event.side is not BUY:
+            quantity, notional = -quantity, -notional
+        account.cash -= notional + commission
+        account.commission += commission
         book(holding, quantity, notional)
         self.version += 1
 
@@ -89,7 +88,7 @@ class Ledger(msgspec.Struct):
 def book(holding: Holding, quantity: Decimal, notional: Decimal) -> None:
     """Add a signed quantity bought for a signed notional to a holding."""
     held = holding.quantity
-    if not held or not quantity or (held > 0) == (quantity > 0):
+    if not held or not quantity or (held > ZERO) is (quantity > ZERO):
         if held or quantity:
             holding.quantity = held + quantity
             holding.cost += notional

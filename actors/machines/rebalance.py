@@ -104,7 +104,8 @@ def generate_orders(
             (entry.order, entry.remaining_quantity) if isinstance(entry, OrderStatus) else (entry, entry.quantity)
         )
         coming[order.symbol] = coming.get(order.symbol, ZERO) + (rest if order.side is Side.BUY else -rest)
-    reducers, increasers = [], []
+    reducers: list[Order] = []
+    increasers: list[Order] = []
     for symbol, wanted in target_positions.items():
         position = held.get(symbol, ZERO)
         delta = _quantity(wanted, symbol) - position - coming.get(symbol, ZERO)

@@ -6,7 +6,7 @@ never pass. The worst case of a symbol is its position plus everything open on o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Literal
 
@@ -24,6 +24,9 @@ ACTIVE = TradingState.ACTIVE
 HALTED = TradingState.HALTED
 REDUCING = TradingState.REDUCING
 
+ONE = Decimal(1)
+NOTHING_AT_STAKE = SymbolRisk()
+
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What the gate allows. None switches a check off. Notional and exposure are currency, `price_collar` is a fraction."""
@@ -38,84 +41,73 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     initial_margin: Decimal = Decimal(1)
 
 
-class Case:
+class Case(msgspec.Struct, gc=False):
     """One order and all that the checks may look at. `delta` is how much it adds to what is open (a replacement adds less).
 
-    `held` is the currency that a replaced order has reserved already.
+    `remaining` and `held` are of a replacement: what would be open of the order, and the currency that it has reserved already. The last
+    three are answers, kept because several checks ask for them.
     """
 
-    __slots__ = (
-        "_reduces",
-        "_worst",
-        "account",
-        "delta",
-        "held",
-        "instrument",
-        "last",
-        "last_price",
-        "limits",
-        "now_ns",
-        "order",
-        "remaining",
-        "state",
-        "symbol",
-    )
-
-    def __init__(
-        self,
-        order: Order,
-        delta: Decimal,
-        instrument: Instrument | None,
-        last: Decimal | None,
-        last_price: Callable[[str], Decimal | None],
-        account: AccountRisk,
-        state: TradingState,
-        limits: Limits,
-        now_ns: int,
-        *,
-        remaining: Decimal | None = None,
-        held: Decimal = ZERO,
-    ) -> None:
-        self.order = order
-        self.delta = delta
-        self.instrument = instrument
-        self.last = last
-        self.last_price = last_price
-        self.account = account
-        self.symbol: SymbolRisk = account.symbols.get(order.symbol) or SymbolRisk()
-        self.state = state
-        self.limits = limits
-        self.now_ns = now_ns
-        self.remaining = delta if remaining is None else remaining
-        self.held = held
-        self._worst: Decimal | None = None
-        self._reduces: bool | None = None
+    order: Order
+    delta: Decimal
+    instrument: Instrument | None
+    last: Decimal | None
+    last_price: Callable[[str], Decimal | None]
+    account: AccountRisk
+    state: TradingState
+    limits: Limits
+    now_ns: int
+    remaining: Decimal | None = None
+    held: Decimal = ZERO
+    _worst: Decimal | None = None
+    _reduces: bool = False
+    _gross: Decimal | None = None
 
     @property
     def price(self) -> Decimal:
         """What a share is reserved at: its limit, else the last price."""
         return self.order.limit_price or self.last or ZERO
 
+    @property
+    def symbol(self) -> SymbolRisk:
+        """What is at stake in the order's symbol without it."""
+        return self.account.symbols.get(self.order.symbol, NOTHING_AT_STAKE)
+
     def worst_after(self) -> Decimal:
         """The symbol's position at the worst case on the order's side, the order included; signed."""
         worst = self._worst
         if worst is None:
-            symbol = self.symbol
-            if self.order.side is BUY:
-                worst = symbol.position + symbol.open_buy + self.delta
+            order = self.order
+            symbol = self.account.symbols.get(order.symbol, NOTHING_AT_STAKE)
+            held = symbol.position
+            if order.side is BUY:
+                self._worst = worst = held + symbol.open_buy + self.delta
+                self._reduces = held < ZERO and worst <= ZERO
             else:
-                worst = symbol.position - symbol.open_sell - self.delta
-            self._worst = worst
+                self._worst = worst = held - symbol.open_sell - self.delta
+                self._reduces = held > ZERO and worst >= ZERO
         return worst
 
     def reduces(self) -> bool:
         """Whether it cannot make the worst case of its symbol larger: all of it closes what is held and not yet being closed."""
-        reduces = self._reduces
-        if reduces is None:
-            held = self.symbol.position
-            toward_flat = held < ZERO if self.order.side is BUY else held > ZERO
-            reduces = self._reduces = toward_flat and held * self.worst_after() >= ZERO
-        return reduces
+        if self._worst is None:
+            self.worst_after()
+        return self._reduces
+
+    def gross_after(self) -> Decimal:
+        """The sum of all symbols' worst cases at last prices, the order included."""
+        gross = self._gross
+        if gross is None:
+            order, account = self.order, self.account
+            gross = ZERO
+            for symbol, risk in account.symbols.items():
+                if symbol != order.symbol:
+                    gross += risk.worst() * usable(self.last_price(symbol))
+            mine = account.symbols.get(order.symbol, NOTHING_AT_STAKE)
+            worst = abs(self.worst_after())
+            other = abs(mine.position - mine.open_sell if order.side is BUY else mine.position + mine.open_buy)
+            self._gross = gross = gross + (worst if worst > other else other) * (self.last or ZERO)
+        return gross
 
 
 def trading_state(case: Case) -> Denial | None:
@@ -145,8 +137,8 @@ def known_symbol(case: Case) -> Denial | None:
 
 def quantity(case: Case) -> Denial | None:
     amount = case.order.quantity
-    lot = case.instrument.lot if case.instrument is not None else Decimal(1)
-    if not amount.is_finite() or amount <= 0:
+    lot = case.instrument.lot if case.instrument is not None else ONE
+    if not amount.is_finite() or amount <= ZERO:
         return Denial("BAD_QUANTITY", f"quantity {amount} is not a positive number", {"quantity": str(amount)})
     if not _is_multiple(amount, lot):
         return Denial(
@@ -170,7 +162,7 @@ def price(case: Case) -> Denial | None:
         if limit is None:
             return None
         return Denial("BAD_PRICE", f"a market order has no limit price, {limit} was given", {"limit_price": str(limit)})
-    if limit is None or not limit.is_finite() or limit <= 0:
+    if limit is None or not limit.is_finite() or limit <= ZERO:
         return Denial(
             "BAD_PRICE", f"a limit order needs a positive limit price, not {limit}", {"limit_price": str(limit)}
         )
@@ -194,19 +186,26 @@ def capability(case: Case) -> Denial | None:
 
 
 def market_data(case: Case) -> Denial | None:
-    if case.last is not None and case.last.is_finite() and case.last > 0:
+    last = case.last
+    if last is not None and last.is_finite() and last > ZERO:
         return None
-    return Denial(
-        "NO_MARKET_DATA", f"{case.order.symbol} has no usable last price ({case.last})", {"last": str(case.last)}
-    )
+    return Denial("NO_MARKET_DATA", f"{case.order.symbol} has no usable last price ({last})", {"last": str(last)})
 
 
 def price_collar(case: Case) -> Denial | None:
-    limit, collar, last = case.order.limit_price, case.limits.price_collar, case.last
-    if limit is None or collar is None or last is None:
+    limit = case.order.limit_price
+    if limit is None:
         return None
-    bound = last * (1 + collar) if case.order.side is BUY else last * (1 - collar)
-    if limit <= bound if case.order.side is BUY else limit >= bound:
+    collar, last = case.limits.price_collar, case.last
+    if collar is None or last is None:
+        return None
+    if case.order.side is BUY:
+        bound = last * (ONE + collar)
+        within = limit <= bound
+    else:
+        bound = last * (ONE - collar)
+        within = limit >= bound
+    if within:
         return None
     numbers = {"limit_price": str(limit), "last": str(last), "collar": str(collar), "bound": str(bound)}
     return Denial(
@@ -245,7 +244,7 @@ def position(case: Case) -> Denial | None:
 
 def gross_exposure(case: Case) -> Denial | None:
     most = case.limits.max_gross_exposure
-    if most is None or case.reduces() or (gross := _gross_after(case)) <= most:
+    if most is None or case.reduces() or (gross := case.gross_after()) <= most:
         return None
     return Denial(
         "MAX_GROSS_EXPOSURE",
@@ -255,7 +254,7 @@ def gross_exposure(case: Case) -> Denial | None:
 
 
 def short_sale(case: Case) -> Denial | None:
-    if case.limits.account_type != "cash" or case.order.side is BUY or (worst := case.worst_after()) >= 0:
+    if case.limits.account_type != "cash" or case.order.side is BUY or (worst := case.worst_after()) >= ZERO:
         return None
     numbers = {"position": str(case.symbol.position), "open_sell": str(case.symbol.open_sell), "worst_case": str(worst)}
     return Denial("SHORT_SALE", f"a cash account cannot sell short: {case.order.symbol} could reach {worst}", numbers)
@@ -268,10 +267,11 @@ def buying_power(case: Case) -> Denial | None:
         if case.order.side is SELL:
             return None
         # A replacement may cost more by its price alone.
-        available, cost = case.account.cash - case.account.reserved, case.remaining * case.price - case.held
+        remaining = case.delta if case.remaining is None else case.remaining
+        available, cost = case.account.cash - case.account.reserved, remaining * case.price - case.held
     else:
         available = case.account.equity(case.last_price) / case.limits.initial_margin
-        cost = _gross_after(case)
+        cost = case.gross_after()
     if cost <= available:
         return None
     numbers = {"cost": f"{cost:f}", "available": f"{available:f}"}  # a division may end in an exponent
@@ -307,19 +307,6 @@ def intent_key(order: Order) -> str:
     return f"{order.symbol} {order.side} {numbers} {order.order_type} {order.strategy} {order.parent}"
 
 
-def _gross_after(case: Case) -> Decimal:
-    order = case.order
-    gross = ZERO
-    for symbol, risk in case.account.symbols.items():
-        if symbol != order.symbol:
-            gross += risk.worst() * usable(case.last_price(symbol))
-    mine = case.symbol
-    buy, sell = (case.delta, ZERO) if order.side is BUY else (ZERO, case.delta)
-    return gross + max(abs(mine.position + mine.open_buy + buy), abs(mine.position - mine.open_sell - sell)) * (
-        case.last or ZERO
-    )
-
-
 Check = Callable[[Case], Denial | None]
 
 _E, _C, _X, _P, _L = Purpose.ENTRY, Purpose.CHILD, Purpose.EXIT, Purpose.PROTECTIVE, Purpose.LIQUIDATION
@@ -351,18 +338,39 @@ CHECKS_FOR: dict[Purpose, tuple[Check, ...]] = {
     purpose: tuple(check for check, purposes in CHECKS if purpose in purposes) for purpose in Purpose
 }
 
+OFF: dict[Check, Callable[[Limits], bool]] = {
+    price_collar: lambda limits: limits.price_collar is None,
+    order_quantity: lambda limits: limits.max_order_quantity is None,
+    order_notional: lambda limits: limits.max_order_notional is None,
+    position: lambda limits: limits.max_position_quantity is None,
+    gross_exposure: lambda limits: limits.max_gross_exposure is None,
+    short_sale: lambda limits: limits.account_type != "cash",
+    duplicate_intent: lambda limits: not limits.duplicate_window_ns,
+}
+"""The limits under which a check passes whatever the order is."""
 
-def review(case: Case) -> Denial | None:
+
+def checks_under(limits: Limits) -> dict[Purpose, tuple[Check, ...]]:
+    """Return the table of `CHECKS_FOR` without the checks that these limits switch off."""
+    return {
+        purpose: tuple(check for check in checks if check not in OFF or not OFF[check](limits))
+        for purpose, checks in CHECKS_FOR.items()
+    }
+
+
+def review(case: Case, checks_for: Mapping[Purpose, tuple[Check, ...]] = CHECKS_FOR) -> Denial | None:
     """Return the first denial of the checks that the order's purpose needs, None if it passes."""
-    if case.order.purpose not in ORDER_PURPOSES:
+    checks = checks_for.get(case.order.purpose)
+    if not checks:
         possible = ", ".join(ORDER_PURPOSES)
         return Denial(
             "BAD_PURPOSE",
             f"an order's purpose is one of {possible}, not {case.order.purpose}",
             {"purpose": case.order.purpose},
         )
-    for check in CHECKS_FOR[case.order.purpose]:
-        if denial := check(case):
+    for check in checks:
+        denial = check(case)
+        if denial is not None:
             return denial
     return None
 
