@@ -1,13 +1,13 @@
 """What an actor is: state that is a fold of the journal, and handlers that decide, one message at a time.
 
-An actor declares the union of messages that it receives and has one `@handler` for each; a member without a handler is an error when the
-class is made. A handler runs to completion (a *turn*) and nothing that it does is seen by anybody before it returns: if it raises,
-the turn never happened.
+An actor declares the union of messages that it receives and has one `@handler` for each; a member without a handler is
+an error when the class is made. A handler runs to completion (a *turn*) and nothing that it does is seen by anybody
+before it returns: if it raises, the turn never happened.
 
-State changes only in `@fold` methods, which take records. An actor's own records are folded at once, everybody else's at the end of
-the turn that recorded them, before the next message is handled: so at the start of every turn every actor's state is the fold of the
-whole journal, and an actor rebuilt from the records cannot be told from one that never crashed. A handler for an *event* is a
-reaction: the record arrives as a message, after all folds of it.
+State changes only in `@fold` methods, which take records. An actor's own records are folded at once, everybody else's
+at the end of the turn that recorded them, before the next message is handled: so at the start of every turn every
+actor's state is the fold of the whole journal, and an actor rebuilt from the records cannot be told from one that never
+crashed. A handler for an *event* is a reaction: the record arrives as a message, after all folds of it.
 """
 
 from __future__ import annotations
@@ -104,7 +104,10 @@ class Context(Protocol):
         """Return the actor of that name; raise ActorError if there is none."""
 
     def view(self, name: str) -> Any:
-        """Return what the actor of that name shows to readers, None if there is none. Reading changes nothing and is never stale."""
+        """Return what the actor of that name shows to readers, None if there is none.
+
+        Reading changes nothing and is never stale.
+        """
 
     def ready(self) -> None:
         """Say that this actor has finished starting; for actors with `starts_ready = False`."""
@@ -141,11 +144,22 @@ def members(annotation: Any) -> Iterable[type]:
         yield annotation
 
 
+def _taken_by(cls: type, method: Any) -> Any:
+    """Return the annotation of what a handler or fold takes."""
+    parameters = list(method.__code__.co_varnames)[1 : method.__code__.co_argcount]
+    hints = typing.get_type_hints(method)
+    if not parameters or parameters[0] not in hints:
+        raise ActorError(
+            f"{cls.__name__}.{method.__name__} must annotate the type of its first argument: it says what is taken"
+        )
+    return hints[parameters[0]]
+
+
 class Actor(Generic[M]):
     """Base of all actors; subclass as `Actor[TheirMessages]`.
 
-    `entity` actors live one per thing (an order): they fold only their own records. All others are rebuilt from `state`, a msgspec
-    Struct, as of the last snapshot, and the records since.
+    `entity` actors live one per thing (an order): they fold only their own records. All others are rebuilt from
+    `state`, a msgspec Struct, as of the last snapshot, and the records since.
     """
 
     handlers: ClassVar[dict[type, Handler]] = {}
@@ -164,9 +178,8 @@ class Actor(Generic[M]):
             role = getattr(method, "__ordersmith__", None)
             if role is None:
                 continue
-            parameter = list(method.__code__.co_varnames)[1]
             table: dict[type, Any] = cls.handlers if role == "handler" else cls.folds
-            for kind in members(typing.get_type_hints(method)[parameter]):
+            for kind in members(_taken_by(cls, method)):
                 if (role, kind) in seen:
                     raise ActorError(f"{cls.__name__}.{name}: there is already a {role} for {kind.__name__}")
                 seen.add((role, kind))

@@ -1,7 +1,8 @@
 """The broker connection: the session with one broker account, and the way of every order to it and back.
 
-The port behind it only translates. READY means that the broker has stated its account, not merely that a socket is open; nothing is sent
-before. A report for an order that nobody looks after goes to the desk, which brings the order back first.
+The port behind it only translates. READY means that the broker has stated its account, not merely that a socket is
+open; nothing is sent before. A report for an order that nobody looks after goes to the desk, which brings the order
+back first.
 """
 
 from __future__ import annotations

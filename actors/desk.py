@@ -1,7 +1,7 @@
 """The front door: submit, cancel, replace, status. Spawns one actor an order and finds it again.
 
-Orders that are closed stay in memory until `KEPT_CLOSED` more have closed; after that their records in the store answer for them. What a
-request still waits for travels inside its messages, so the desk holds no open question of its own.
+Orders that are closed stay in memory until `KEPT_CLOSED` more have closed; after that their records in the store answer
+for them. What a request still waits for travels inside its messages, so the desk holds no open question of its own.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Desk(Actor[DeskMessage]):
         slots = repeat(None) if reply_to is None else self.ctx.split(reply_to, len(orders))
         for order, slot in zip(orders, slots, strict=False):  # nobody who asked is any number of slots
             if not order.account:
-                order = msgspec.structs.replace(order, account=self._default_account)  # noqa: PLW2901 - the same order, its account filled in
+                order = msgspec.structs.replace(order, account=self._default_account)
             if message.fresh:
                 self._take(order, slot)
             elif ID_FORM.fullmatch(order.client_order_id):

@@ -66,7 +66,10 @@ class JournalError(OrdersmithError):
 
 
 class StrategyError(OrdersmithError):
-    """The hosted strategy raised. `__cause__` is its exception, and the message says in which method and on which bar."""
+    """The hosted strategy raised.
+
+    `__cause__` is its exception, and the message says in which method and on which bar.
+    """
 
 
 class ActorError(OrdersmithError):

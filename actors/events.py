@@ -174,7 +174,10 @@ class OrderInDoubt(OrderEvent, frozen=True):
 
 
 class SessionOpened(Event, frozen=True):
-    """The broker's session is ready; the account as it was then. Positions not ours before are adopted at their average price."""
+    """The broker's session is ready; the account as it was then.
+
+    Positions not ours before are adopted at their average price.
+    """
 
     account: str
     cash: Decimal

@@ -12,16 +12,17 @@ from .model import AccountInfo, Order, OrderStatus, Position, TradingState
 class OrderExecutor(ABC):
     """Takes orders or target positions and looks after them until they are finished.
 
-    All methods are coroutines. Cancelling a call never recalls the command: what became of it is asked by id. Quantities and prices are
-    Decimal. A denied or rejected order is a status with a reason, not an exception; `OrderCommandError` means that the call itself is
-    wrong and nothing was done.
+    All methods are coroutines. Cancelling a call never recalls the command: what became of it is asked by id.
+    Quantities and prices are Decimal. A denied or rejected order is a status with a reason, not an exception;
+    `OrderCommandError` means that the call itself is wrong and nothing was done.
     """
 
     @abstractmethod
     async def submit_orders(self, orders: Sequence[Order]) -> list[OrderStatus]:
         """Submit orders; return their statuses, in order, once each is denied or its intent is durable.
 
-        The same id with the same terms returns the first order's status. Raises OrderCommandError for an id with other terms.
+        The same id with the same terms returns the first order's status. Raises OrderCommandError for an id with other
+        terms.
         """
 
     @abstractmethod
@@ -54,7 +55,10 @@ class OrderExecutor(ABC):
     async def replace_order(
         self, order_id: str, *, quantity: Decimal | int | str | None = None, limit_price: Decimal | str | None = None
     ) -> OrderStatus:
-        """Change an open order; `quantity` is the new total, fills included. Raises OrderCommandError if it is refused before it is sent."""
+        """Change an open order; `quantity` is the new total, fills included.
+
+        Raises OrderCommandError if it is refused before it is sent.
+        """
 
     @abstractmethod
     async def set_targets(
@@ -62,8 +66,8 @@ class OrderExecutor(ABC):
     ) -> list[OrderStatus]:
         """Trade towards target quantities: an absent symbol is left alone, 0 closes it, `close_others` closes the rest.
 
-        Reducers go first and increasers wait for the cash; the statuses are those of the orders that went at once. A new call replaces the
-        targets of the symbols that it names.
+        Reducers go first and increasers wait for the cash; the statuses are those of the orders that went at once. A
+        new call replaces the targets of the symbols that it names.
         """
 
     @abstractmethod

@@ -1,4 +1,7 @@
-"""Market data on its way to who watches it. The last values themselves stay with the feed, so there is nothing here to rebuild."""
+"""Market data on its way to who watches it.
+
+The last values themselves stay with the feed, so there is nothing here to rebuild.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Every message, in the order of the flow.
 
-Commands are imperative and go one way. Requests carry `reply_to`, which travels with the work until somebody can answer: no actor keeps
-it, so no crash can lose it. Events (past tense) are the journal. What a broker says is in `ports.py`.
+Commands are imperative and go one way. Requests carry `reply_to`, which travels with the work until somebody can
+answer: no actor keeps it, so no crash can lose it. Events (past tense) are the journal. What a broker says is in
+`ports.py`.
 """
 
 from __future__ import annotations
@@ -34,7 +35,10 @@ from .ports import (
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
-    """A command or request inside the process. Frozen trees of frozen values: the cycle collector need not look at them."""
+    """A command or request inside the process.
+
+    Frozen trees of frozen values: the cycle collector need not look at them.
+    """
 
 
 # --- From outside, or from a hosted strategy -------------------------------------------------------------------------
@@ -156,14 +160,14 @@ class ChangeOrder(Message, frozen=True):
 
 
 class CheckOrder(Message, frozen=True):
-    """May this order be sent?"""
+    """Ask whether an order may be sent."""
 
     order: Order
     reply_to: ReplyTo | None
 
 
 class CheckReplace(Message, frozen=True):
-    """May this open order get these terms?"""
+    """Ask whether an open order may get these terms."""
 
     order: Order
     filled_quantity: Decimal

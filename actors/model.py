@@ -1,7 +1,7 @@
 """The words of the domain: orders, fills, positions, accounts, bars.
 
-Everything here is a plain frozen value. Quantities, prices and money are `Decimal`; market data alone is float, and is converted
-where it becomes a fill or a limit. Times are integer nanoseconds UTC; the public edge offers aware datetimes.
+Everything here is a plain frozen value. Quantities, prices and money are `Decimal`; market data alone is float, and is
+converted where it becomes a fill or a limit. Times are integer nanoseconds UTC; the public edge offers aware datetimes.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ _BUY, _SELL = Side.BUY, Side.SELL
 
 
 class OrderType(StrEnum):
-    """FIX tag 40. Every type has its rules in the simulated exchange; a broker's capabilities say which of them it takes."""
+    """FIX tag 40.
+
+    Every type has its rules in the simulated exchange; a broker's capabilities say which of them it takes.
+    """
 
     MARKET = "MARKET"
     LIMIT = "LIMIT"
@@ -77,7 +80,10 @@ class Purpose(StrEnum):
 
 
 class TradingState(StrEnum):
-    """ACTIVE: everything. REDUCING: nothing that increases the worst case. HALTED: only cancels and ticketed liquidation."""
+    """ACTIVE: everything.
+
+    REDUCING: nothing that increases the worst case. HALTED: only cancels and ticketed liquidation.
+    """
 
     ACTIVE = "ACTIVE"
     REDUCING = "REDUCING"
@@ -87,8 +93,9 @@ class TradingState(StrEnum):
 class Order(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """An instruction to trade, as a portfolio manager writes it.
 
-    Leave `client_order_id` empty to have one made. With your own (at most 40 characters of letters, digits, `-`, `_`, `:`),
-    submitting the same terms again returns the first order's status, and other terms under the same id are an error.
+    Leave `client_order_id` empty to have one made. With your own (at most 40 characters of letters, digits, `-`, `_`,
+    `:`), submitting the same terms again returns the first order's status, and other terms under the same id are an
+    error.
     """
 
     symbol: str
@@ -125,7 +132,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False
 
 
 def exact(value: Decimal | int | str | float, field: str) -> Decimal:
-    """Return `value` as a Decimal. A float is taken by its shortest decimal form (0.1 is 0.1); what is no number raises ValueError."""
+    """Return `value` as a Decimal.
+
+    A float is taken by its shortest decimal form (0.1 is 0.1); what is no number raises ValueError.
+    """
     if type(value) is int:
         return Decimal(value)
     if isinstance(value, Decimal) and not value.is_snan():  # which cannot even be compared
@@ -227,7 +237,10 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AccountInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """Balances in the account's currency. `buying_power` is what new orders may still cost, open orders already taken off."""
+    """Balances in the account's currency.
+
+    `buying_power` is what new orders may still cost, open orders already taken off.
+    """
 
     account: str
     cash: Decimal
@@ -247,7 +260,10 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Bar(msgspec.Struct, frozen=True, gc=False):
-    """Prices of one symbol over [start_ns, end_ns). Floats: this is market data. `volume` is NaN where the source has none."""
+    """Prices of one symbol over [start_ns, end_ns).
+
+    Floats: this is market data. `volume` is NaN where the source has none.
+    """
 
     symbol: str
     start_ns: int
@@ -271,8 +287,8 @@ Row = tuple[float, float, float, float, float]
 class Bars(Mapping[str, Bar]):
     """All bars that end at one instant, by symbol. A `Bar` is made only for who looks at one.
 
-    `rows` is the raw form; `session` is the trading date as days since 1970-01-01, and `closes_session` is true for the session's last
-    bars. The mapping must not be changed.
+    `rows` is the raw form; `session` is the trading date as days since 1970-01-01, and `closes_session` is true for the
+    session's last bars. The mapping must not be changed.
     """
 
     __slots__ = ("closes_session", "end_ns", "rows", "session", "start_ns")

@@ -1,9 +1,10 @@
 """What the domain needs from outside: a broker, a journal store, market data, and the words spoken with them.
 
-To the dispatcher a port is an endpoint: it takes released commands and posts reports as inputs. A broker port only translates and does
-I/O. What it cannot know it must not say: no answer is `OutcomeUnknown`, never a rejection.
+To the dispatcher a port is an endpoint: it takes released commands and posts reports as inputs. A broker port only
+translates and does I/O. What it cannot know it must not say: no answer is `OutcomeUnknown`, never a rejection.
 
-`wire_id` names one incarnation (leg) of an order at the broker, `<client_order_id>.<n>`; replacing an order makes the next leg.
+`wire_id` names one incarnation (leg) of an order at the broker, `<client_order_id>.<n>`; replacing an order makes the
+next leg.
 """
 
 from __future__ import annotations
@@ -224,8 +225,9 @@ class Endpoint(Protocol):
 class JournalStore(Protocol):
     """Durable, ordered, append-only storage of encoded records.
 
-    `append` takes the records `first..first+len(ends)-1` as one transaction: record i is `data[ends[i-1]:ends[i]]`. When they are durable
-    it calls `committed(last)`, at once or later; it never drops a batch silently. A `volatile` store ends with the process.
+    `append` takes the records `first..first+len(ends)-1` as one transaction: record i is `data[ends[i-1]:ends[i]]`.
+    When they are durable it calls `committed(last)`, at once or later; it never drops a batch silently. A `volatile`
+    store ends with the process.
     """
 
     volatile: bool

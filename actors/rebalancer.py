@@ -1,4 +1,7 @@
-"""The rebalancer: pursues target positions with one order a symbol at a time. Its decisions are in `machines/rebalance.py`."""
+"""The rebalancer: pursues target positions with one order a symbol at a time.
+
+Its decisions are in `machines/rebalance.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The risk gate: no order leaves without its approval, and only this file makes one.
 
-An approval is recorded, and so reserves its exposure, before it is answered. `machines/risk.py` decides what passes, `machines/exposure.py`
-keeps what is reserved.
+An approval is recorded, and so reserves its exposure, before it is answered. `machines/risk.py` decides what passes,
+`machines/exposure.py` keeps what is reserved.
 """
 
 from __future__ import annotations
@@ -95,8 +95,7 @@ class RiskGate(Actor[GateMessage]):
                 intent,
             )
         )
-        approved = ApprovedOrder(order, ctx.now_ns + VALIDITY_NS, self.state.epoch)
-        ctx.tell(sender, OrderPassed(approved, message.reply_to))
+        ctx.tell(sender, OrderPassed(self._approve(order), message.reply_to))
 
     @handler
     def check_replace(self, message: CheckReplace) -> None:
@@ -115,26 +114,26 @@ class RiskGate(Actor[GateMessage]):
         self.ctx.record(
             OrderApproved(new.client_order_id, new.account, new.symbol, new.side, new.quantity, case.price, True)
         )
-        approved = ApprovedOrder(new, self.ctx.now_ns + VALIDITY_NS, self.state.epoch)
-        self.ctx.tell(sender, ReplacePassed(approved, message.reply_to))
+        self.ctx.tell(sender, ReplacePassed(self._approve(new), message.reply_to))
 
-    def _case(
-        self, order: Order, delta: Decimal, remaining: Decimal | None = None, held: Decimal = ZERO
-    ) -> Case:
-        symbol, state, last_price = order.symbol, self.state, self._market.last_price
+    def _case(self, order: Order, delta: Decimal, remaining: Decimal | None = None, held: Decimal = ZERO) -> Case:
+        symbol, state, exposure, last_price = order.symbol, self.state, self.state.exposure, self._market.last_price
         return Case(
             order,
             delta,
             self._instruments.get(symbol),
             last_price(symbol),
             last_price,
-            state.exposure.account(order.account),
+            exposure.accounts.get(order.account) or exposure.account(order.account),
             state.trading_state,
             self._limits,
             self.ctx.now_ns,
             remaining,
             held,
         )
+
+    def _approve(self, order: Order) -> ApprovedOrder:
+        return ApprovedOrder(order, self.ctx.now_ns + VALIDITY_NS, self.state.epoch)
 
     # --- Account -------------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """Strategy: what a portfolio manager implements to be hosted, and the actor that hosts it.
 
-A strategy is plain functions. Each call is one turn: what it submits is seen by the desk after it returns. It knows neither the mode nor the
-clock: the same object runs in a backtest, on paper and live.
+A strategy is plain functions. Each call is one turn: what it submits is seen by the desk after it returns. It knows
+neither the mode nor the clock: the same object runs in a backtest, on paper and live.
 """
 
 from __future__ import annotations
@@ -133,7 +133,10 @@ class StrategyHost(
         | OrderInDoubt
     ]
 ):
-    """Hosts one strategy. It is `temporary`: a strategy that raised is not started again, because its state is its own."""
+    """Hosts one strategy.
+
+    It is `temporary`: a strategy that raised is not started again, because its state is its own.
+    """
 
     def __init__(self, strategy: Strategy, name: str, account: str, id_prefix: str, market: Any) -> None:
         kind = type(strategy)

@@ -86,7 +86,10 @@ class _Judged(NamedTuple):
 
 
 def assemble(sources: Iterable[SourceRows], settings: BarSettings) -> Assembled:
-    """Judge, place and merge the rows of `sources`. Raises DataError, for bad rows too unless they are to be skipped."""
+    """Judge, place and merge the rows of `sources`.
+
+    Raises DataError, for bad rows too unless they are to be skipped.
+    """
     settings.check()
     warnings: list[str] = []
     files = [file for source in sources if (file := _judge(source, settings, warnings))]
@@ -243,7 +246,10 @@ def _extents(rows: pl.DataFrame) -> dict[str, Extent]:
 def _symbols(
     present: Collection[str], known: Mapping[str, Extent], settings: BarSettings, warnings: list[str]
 ) -> tuple[str, ...]:
-    """Return the symbols of the run: as asked for, or all in alphabetical order. None that was asked for may lack bars."""
+    """Return the symbols of the run: as asked for, or all in alphabetical order.
+
+    None that was asked for may lack bars.
+    """
     lacking = []
     for symbol in settings.symbols or sorted(known):
         if symbol not in known:

@@ -1,7 +1,8 @@
 """What a row of market data must satisfy, and the split of good rows from bad ones.
 
-A price that cannot be true is worse than a missing one, because it trades. So every rule names the values that it saw, and the caller
-decides whether a bad row stops the run or is left out. All rules look at one row, but for the last: time goes forward.
+A price that cannot be true is worse than a missing one, because it trades. So every rule names the values that it saw,
+and the caller decides whether a bad row stops the run or is left out. All rules look at one row, but for the last: time
+goes forward.
 """
 
 from __future__ import annotations
@@ -39,7 +40,10 @@ class BadRow(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """`good` has the columns of `KEPT`, `bad` has row, at and reason. The volume of the symbols `without_volume` is NaN."""
+    """`good` has the columns of `KEPT`, `bad` has row, at and reason.
+
+    The volume of the symbols `without_volume` is NaN.
+    """
 
     good: pl.DataFrame
     bad: pl.DataFrame
@@ -47,7 +51,10 @@ class Checked(NamedTuple):
 
 
 def check_values(source: SourceRows, at: pl.Series, time_fault: pl.Series) -> Checked:
-    """Split the rows by the rules that look at one row. A volume is bad when it is missing, unless the symbol has none in any row."""
+    """Split the rows by the rules that look at one row.
+
+    A volume is bad when it is missing, unless the symbol has none in any row.
+    """
     as_found = {name: f"found_{name}" for name in VALUES}
     frame = source.frame.rename(as_found).with_columns(at.alias("at"), time_fault.alias("time_fault"))
     frame = frame.with_columns(_stripped(frame, column) for column in as_found.values())

@@ -1,7 +1,7 @@
 """The bars of a run in the order in which they became known.
 
-The columns stay in the reader's memory and become Python objects a chunk at a time, so that a long history costs little more memory than
-it costs on disk. A feed holds no cursor: whoever iterates has one, and several may iterate at once.
+The columns stay in the reader's memory and become Python objects a chunk at a time, so that a long history costs little
+more memory than it costs on disk. A feed holds no cursor: whoever iterates has one, and several may iterate at once.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ Stamp = date | datetime | int
 class BarFeed:
     """Bars in time order, one `Bars` for every instant at which some end. Each iteration starts anew.
 
-    `bar_count` counts bars of single symbols, `step_count` the instants, `sessions` the trading dates. `warnings` say what a person should
-    know of the data, and `bad_rows` are the rows that were left out.
+    `bar_count` counts bars of single symbols, `step_count` the instants, `sessions` the trading dates. `warnings` say
+    what a person should know of the data, and `bad_rows` are the rows that were left out.
     """
 
     def __init__(self, data: Assembled) -> None:

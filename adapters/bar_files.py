@@ -1,7 +1,7 @@
 """Market data files as they lie on disk: which files hold the symbols, and which of their columns mean what.
 
-Nothing is judged here but the layout. Every row keeps the number by which a person finds it in the file, so that whatever is wrong with it
-later can be pointed at.
+Nothing is judged here but the layout. Every row keeps the number by which a person finds it in the file, so that
+whatever is wrong with it later can be pointed at.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ FIELD_OF = {name: field for field, names in COLUMN_NAMES.items() for name in nam
 class SourceRows(NamedTuple):
     """The rows of one file, as found: columns row, symbol, time, open, high, low, close, volume, unreadable.
 
-    `row` counts in `unit`: the lines of a CSV file, whose header is line 1, or the rows of anything else, from 1. `volume` is null where
-    the file has none, and `unreadable` says why a row could not even be cut into fields.
+    `row` counts in `unit`: the lines of a CSV file, whose header is line 1, or the rows of anything else, from 1.
+    `volume` is null where the file has none, and `unreadable` says why a row could not even be cut into fields.
     """
 
     file: str
@@ -114,7 +114,10 @@ def _check_symbols(symbols: Sequence[str], found: Collection[str], unread: Colle
 
 
 def read_file(file: Path) -> SourceRows:
-    """Read one file into columns of our names, as found. Raises DataError when it cannot be read or its layout is not recognised."""
+    """Read one file into columns of our names, as found.
+
+    Raises DataError when it cannot be read or its layout is not recognised.
+    """
     unit, first_row, read = READERS[file.suffix.lower()]
     fields = recognise(_columns_of(file), file.name)
     try:

@@ -1,7 +1,8 @@
 """Time stamps of bars: how they are written, and whether they mean sessions or instants.
 
-A column is read as one kind throughout: dates, times in the configured zone, times with their own offset, or numbers since 1970. Stamps
-without a time of day worth the name (all at midnight, or a day apart) are dates: most tools save daily bars like that.
+A column is read as one kind throughout: dates, times in the configured zone, times with their own offset, or numbers
+since 1970. Stamps without a time of day worth the name (all at midnight, or a day apart) are dates: most tools save
+daily bars like that.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ OFFSET = r"(?:\s*(?:Z|UTC|[+-]\d{2}:?\d{2}))"
 
 
 class Form(NamedTuple):
-    """One way to write a time stamp. `pattern` is matched after T between digits has become a space and / has become -."""
+    """One way to write a time stamp.
+
+    `pattern` is matched after T between digits has become a space and / has become -.
+    """
 
     example: str
     pattern: str

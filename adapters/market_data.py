@@ -31,10 +31,11 @@ def load_bars(
 ) -> BarFeed:
     """Load a CSV or Parquet file, or a folder of them, and return its bars.
 
-    A file holds one symbol, the one it is named after, or has a symbol column. No `symbols` means all, in alphabetical order. `start` and
-    `end` are sessions, both included. Rows with dates only are daily bars, from 09:30 to 16:00 in `timezone`; other times are when a bar
-    opens or closes, as `stamp` says, and without an offset they are in `timezone`. `interval_s` is what a bar covers; without it the most
-    frequent distance between rows counts. Bad rows stop the loading, or are skipped and told in the feed's warnings.
+    A file holds one symbol, the one it is named after, or has a symbol column. No `symbols` means all, in alphabetical
+    order. `start` and `end` are sessions, both included. Rows with dates only are daily bars, from 09:30 to 16:00 in
+    `timezone`; other times are when a bar opens or closes, as `stamp` says, and without an offset they are in
+    `timezone`. `interval_s` is what a bar covers; without it the most frequent distance between rows counts. Bad rows
+    stop the loading, or are skipped and told in the feed's warnings.
 
     Raises DataError, which says what is wrong and what would be accepted.
     """

@@ -23,8 +23,8 @@ _ENCODER = msgspec.json.Encoder(order="deterministic", decimal_format="number")
 def describe(settings: Settings) -> list[tuple[str, str]]:
     """Return every setting in effect as (path, YAML value), in the schema's order.
 
-    `path=value` is a `--set` that gives the same setting, except where a secret is hidden: there the names of environment variables stay
-    and the rest is `***`.
+    `path=value` is a `--set` that gives the same setting, except where a secret is hidden: there the names of
+    environment variables stay and the rest is `***`.
     """
     return [(path_text(path), _written(value)) for path, value in values(settings)]
 
@@ -32,7 +32,8 @@ def describe(settings: Settings) -> list[tuple[str, str]]:
 def digest(settings: Settings) -> str:
     """Return the SHA-256, in hexadecimal, of the settings without the secrets and `base`.
 
-    Equal settings have equal digests however they were written: 0.10 is 0.1, and the order of symbols in a table does not count.
+    Equal settings have equal digests however they were written: 0.10 is 0.1, and the order of symbols in a table does
+    not count.
     """
     return hashlib.sha256(_ENCODER.encode(_canonical(settings))).hexdigest()
 

@@ -24,12 +24,12 @@ _START_OF_PATH = re.compile(r'[\w."-]*')
 def load(source: str | PathLike[str] | Mapping[str, Any], overrides: Sequence[str] = ()) -> Settings:
     """Read settings from a YAML file, or from a mapping of the same form, and check them.
 
-    Each override is `path=value` with a YAML value, as `execution.backtest.slippage=0.001`; a key that contains a point is put in quotes
-    (`instruments.symbols."BRK.B".lot=1`), and of two overrides of one path the last counts. Relative paths start at the file's folder,
-    for a mapping at the current one.
+    Each override is `path=value` with a YAML value, as `execution.backtest.slippage=0.001`; a key that contains a point
+    is put in quotes (`instruments.symbols."BRK.B".lot=1`), and of two overrides of one path the last counts. Relative
+    paths start at the file's folder, for a mapping at the current one.
 
-    Raises `InvalidSettings` with every problem of the file, the overrides and their combination. An unset variable in a secret is none:
-    secrets are read when they are used.
+    Raises `InvalidSettings` with every problem of the file, the overrides and their combination. An unset variable in a
+    secret is none: secrets are read when they are used.
     """
     settings, problems = examine(source, overrides)
     if problems:

@@ -20,8 +20,8 @@ _LONGEST_SHOWN = 60
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that is wrong.
 
-    `path` is written as `--set` takes it, empty for the whole document. `value` is what was found, None where showing it could show
-    a secret. `where` is the file with its line, `--set`, or empty for settings that came as a mapping.
+    `path` is written as `--set` takes it, empty for the whole document. `value` is what was found, None where showing
+    it could show a secret. `where` is the file with its line, `--set`, or empty for settings that came as a mapping.
     """
 
     path: str

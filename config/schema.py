@@ -1,6 +1,7 @@
 """Plain values to settings, by the fields of the structs in `settings`: every problem is noted, none stops the reading.
 
-Where a value is wrong its setting keeps the default, so that the rest can still be looked at; nobody uses settings with a problem.
+Where a value is wrong its setting keeps the default, so that the rest can still be looked at; nobody uses settings with
+a problem.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """`${NAME}` in settings, and strings that must not be seen.
 
-`${NAME}` is the environment variable NAME, `${NAME:-text}` is the text where NAME is unset or empty, and `$${` is a literal `${`.
-An ordinary setting is filled in when the configuration is loaded. A `Secret` is filled in each time it is revealed, so that a
-backtest needs no keys, and it keeps nothing of what it revealed.
+`${NAME}` is the environment variable NAME, `${NAME:-text}` is the text where NAME is unset or empty, and `$${` is a
+literal `${`. An ordinary setting is filled in when the configuration is loaded. A `Secret` is filled in each time it is
+revealed, so that a backtest needs no keys, and it keeps nothing of what it revealed.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def escape(text: str) -> str:
 class Secret:
     """A string that shows itself only to who calls `reveal`.
 
-    Neither repr, str, format, a pickle nor an encoder gets to see it: they see the names of environment variables, which are no secret, and
-    `***` for the rest. `path` is the setting's name, for messages.
+    Neither repr, str, format, a pickle nor an encoder gets to see it: they see the names of environment variables,
+    which are no secret, and `***` for the rest. `path` is the setting's name, for messages.
     """
 
     __slots__ = ("_path", "_text")

@@ -1,8 +1,8 @@
 """Every setting with its unit, its meaning, its default and the values that it may have.
 
-The structs are the schema: `loading` reads a document by their fields, so that a setting is described here and nowhere else.
-Building a struct by hand checks nothing; `load` with a mapping does. The words are plain literals, since this floor knows nothing
-of the domain.
+The structs are the schema: `loading` reads a document by their fields, so that a setting is described here and nowhere
+else. Building a struct by hand checks nothing; `load` with a mapping does. The words are plain literals, since this
+floor knows nothing of the domain.
 """
 
 from __future__ import annotations
@@ -147,7 +147,10 @@ class ExecutionSettings(Section, frozen=True, kw_only=True):
 
 
 class RiskSettings(Section, frozen=True, kw_only=True):
-    """`risk`: what an order must pass before it is sent. The worst case is the position with everything open, pending or in doubt."""
+    """`risk`: what an order must pass before it is sent.
+
+    The worst case is the position with everything open, pending or in doubt.
+    """
 
     max_order_quantity: Positive = Decimal(100000)
     """Shares of one order, at most."""
@@ -242,7 +245,10 @@ class JournalSettings(Section, frozen=True, kw_only=True):
     """`journal`: what is remembered."""
 
     keep: Keep = "all"
-    """Whether records of closed orders stay in memory (`all`) or only those of open ones (`open`)."""
+    """Whether records of closed orders stay in memory (`all`) or only those of open ones (`open`).
+
+    With `open`, memory does not grow with the run; an order that has left it is then not known any more, nor its id.
+    """
 
 
 class Settings(Section, frozen=True, kw_only=True):

@@ -1,7 +1,7 @@
 """The simulated-clock driver: the live system with a simulated clock and a simulated broker.
 
-At one instant the exchange matches the bar that ends, then expires what ends with it, then everybody hears of the fills, then the strategy sees
-the bar. Time jumps from bar to bar, stopping at timers between them.
+At one instant the exchange matches the bar that ends, then expires what ends with it, then everybody hears of the
+fills, then the strategy sees the bar. Time jumps from bar to bar, stopping at timers between them.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ class Backtest:
 
     def _step(self, bars: Bars) -> None:
         dispatcher, now_ns = self.dispatcher, bars.end_ns
-        if dispatcher.timers.heap:  # noqa: SLF001 - a look that is taken every bar
+        if dispatcher.timers.heap:
             self._timers_before(now_ns)
         dispatcher.now_ns = now_ns
         reports = self.exchange.on_bars(bars)
@@ -209,7 +209,10 @@ class Backtest:
         return answers[0] if answers else Unknown()
 
     def with_id(self, order: Order) -> Order:
-        """Return the order with an id of its own if it has none, and its numbers as Decimal. Raises ValueError for what is no number."""
+        """Return the order with an id of its own if it has none, and its numbers as Decimal.
+
+        Raises ValueError for what is no number.
+        """
         quantity, limit = exact(order.quantity, "quantity"), order.limit_price
         limit = None if limit is None else exact(limit, "limit_price")
         if quantity is not order.quantity or limit is not order.limit_price:
@@ -232,7 +235,7 @@ class Backtest:
 
     def states(self) -> dict[str, int]:
         """Return how many orders are in each public state, those that left memory included."""
-        counts = {state: 0 for state in OrderState}
+        counts = dict.fromkeys(OrderState, 0)
         for state, number in self.left.items():
             counts[state] += number
         for cell in self.dispatcher.cells.values():

@@ -12,7 +12,10 @@ NOTHING: Any = {}
 
 
 class Cell(ActorRef[Any]):
-    """What stands behind an actor's address, with the lifecycle's notes. Only a `live` one takes messages and folds records."""
+    """What stands behind an actor's address, with the lifecycle's notes.
+
+    Only a `live` one takes messages and folds records.
+    """
 
     # What most cells never have stays on the class: an order costs a cell.
     actor: Any = None
@@ -28,6 +31,7 @@ class Cell(ActorRef[Any]):
     status = "starting"
     ready = False
     attempt = 0
+    down_ns = 0
     mailbox: list[Any] = NOBODY
     watchers: list[Cell] = NOBODY
 

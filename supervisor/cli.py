@@ -1,9 +1,11 @@
 """The command line: `ordersmith backtest` and `ordersmith check`.
 
-Exit status: 0 for a run that finished or a configuration without a fault, 1 for a run that broke off, 2 for what is wrong before a
-run begins (usage, configuration, strategy, data), 130 for Ctrl-C. Results go to standard output, everything else to standard error.
+Exit status: 0 for a run that finished or a configuration without a fault, 1 for a run that broke off, 2 for what is
+wrong before a run begins (usage, configuration, strategy, data), 130 for Ctrl-C. Results go to standard output,
+everything else to standard error.
 
-This file only reads the words; `commands.py` obeys them and is imported when there is something to obey: `--help` is to answer at once.
+This file only reads the words; `commands.py` obeys them and is imported when there is something to obey: `--help` is to
+answer at once.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What the commands do: find what a configuration names, run it or describe it, and say what came of it.
 
-Everything that is wrong is found before a run begins, and is told at once: a ConfigError with one line a problem. What breaks a run off
-later costs none of its outputs so far.
+Everything that is wrong is found before a run begins, and is told at once: a ConfigError with one line a problem. What
+breaks a run off later costs none of its outputs so far.
 """
 
 from __future__ import annotations

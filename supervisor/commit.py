@@ -1,7 +1,8 @@
 """Records on their way to the store, and what waits for them: the output commit.
 
-Everything that leaves the dispatcher goes into one FIFO outbox, tagged with the last record number at the end of its turn, and is released
-once that record is durable. One batch is in flight at a time; while the writer is busy, records collect: that is the group commit.
+Everything that leaves the dispatcher goes into one FIFO outbox, tagged with the last record number at the end of its
+turn, and is released once that record is durable. One batch is in flight at a time; while the writer is busy, records
+collect: that is the group commit.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ ENCODER = msgspec.msgpack.Encoder()
 class CommitLog:
     """All records since the last snapshot, the last durable number, and the outbox.
 
-    `records[i]` has the number `base + i + 1`. A store that is `volatile` can make nothing more durable than it is here: then every record
-    counts as durable at once, and is written in groups. `trace_hash` covers the encoded record stream, so it does not depend on the groups.
+    `records[i]` has the number `base + i + 1`. A store that is `volatile` can make nothing more durable than it is
+    here: then every record counts as durable at once, and is written in groups. `trace_hash` covers the encoded record
+    stream, so it does not depend on the groups.
     """
 
     __slots__ = ("_busy", "_durable", "_group", "_hash", "_store", "_volatile", "_written", "base", "outbox", "records")
@@ -101,7 +103,10 @@ class CommitLog:
             deliver(*arguments)
 
     def forget(self) -> bool:
-        """Drop the records if all are durable and written; return whether that was so. For whoever has snapshots of them."""
+        """Drop the records if all are durable and written; return whether that was so.
+
+        For whoever has snapshots of them.
+        """
         if self.outbox or self._busy or not self.settled:
             return False
         self.write()

@@ -1,7 +1,7 @@
 """The dispatcher: one queue, one turn at a time, every effect after the turn. The deterministic heart; it does no I/O.
 
-A turn that raises leaves nothing behind: what it told and recorded is truncated, its other effects are dropped. The order of turns is a
-function of the inputs, their times and the seed.
+A turn that raises leaves nothing behind: what it told and recorded is truncated, its other effects are dropped. The
+order of turns is a function of the inputs, their times and the seed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ Route = tuple[list[tuple[Cell, Callable[[Any, Record], None]]], list[Cell]]
 class Dispatcher:
     """The `Context` of every turn, and the pump's other side: `post` inputs, then `tick`.
 
-    `crashed(cell, message, error)`, `history_poisoned(cell, error)` and `undeliverable(cell, message)` are set by the lifecycle.
+    `crashed(cell, message, error)`, `history_poisoned(cell, error)` and `undeliverable(cell, message)` are set by the
+    lifecycle.
     """
 
     __slots__ = (
@@ -241,16 +242,13 @@ class Dispatcher:
                         f"{told} messages in one tick: actors feed each other; the last were\n{self.last_dispatches()}"
                     )
         except BaseException:  # what was handled is not handled again
-            self._forget(len(queue) - length_hint(walk))
+            handled = len(queue) - length_hint(walk)
+            self.ring.extend(queue[:handled])
+            del queue[:handled]
             raise
-        self._forget(len(queue))
-
-    def _forget(self, handled: int) -> None:
-        """Drop the messages that were handled, but for the last ones."""
-        queue = self._queue
-        self.turns += handled
-        self.ring.extend(queue[-RING_LENGTH:] if handled == len(queue) else queue[:handled])
-        del queue[:handled]
+        self.turns += len(queue)
+        self.ring.extend(queue)
+        queue.clear()
 
     def turn(self, cell: Cell, act: Callable[[], Any], cause: int | None = None) -> None:
         """Run `act` as a turn of `cell`, raising what it raises after dropping what it did."""
@@ -280,7 +278,7 @@ class Dispatcher:
             self.interrupted(self._item[0])
             raise error
 
-    def _end_turn(self, cell: Cell) -> None:
+    def _end_turn(self, cell: Cell) -> None:  # noqa: C901 - run for every turn, so it pays for no more calls
         """Let the turn be seen: fold its records everywhere, tell who reacts to them, apply its effects."""
         fresh = self._fresh
         if fresh:

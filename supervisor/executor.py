@@ -39,9 +39,9 @@ if TYPE_CHECKING:
 class BacktestExecutor(OrderExecutor):
     """Executes orders against past prices.
 
-    `run()` goes through all bars with the hosted strategy and returns the result. Without a strategy the caller drives: `advance()` moves
-    to the end of the next bars and returns them, and time moves only there. `config` is a file, a mapping of the same form, or Settings;
-    `feed` replaces its data. Raises ConfigError or DataError.
+    `run()` goes through all bars with the hosted strategy and returns the result. Without a strategy the caller drives:
+    `advance()` moves to the end of the next bars and returns them, and time moves only there. `config` is a file, a
+    mapping of the same form, or Settings; `feed` replaces its data. Raises ConfigError or DataError.
     """
 
     def __init__(
@@ -63,7 +63,8 @@ class BacktestExecutor(OrderExecutor):
     def run(self, progress: Callable[[int], None] | None = None) -> BacktestResult:
         """Run through all bars that are left and return the result. `progress` is told how many steps are done.
 
-        Raises StrategyError if the strategy raised and ExecutorFailed if the supervision tree gave up; `result()` has what was done so far.
+        Raises StrategyError if the strategy raised and ExecutorFailed if the supervision tree gave up; `result()` has
+        what was done so far.
         """
         self._begin()
         assert self._bars is not None

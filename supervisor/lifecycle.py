@@ -1,8 +1,9 @@
 """Starting, restarting, stopping: carries out on the dispatcher's cells what `supervision.py` decides.
 
-A crashed domain actor is rebuilt at the same instant, before the next message, and gets the message that crashed it once more; a second
-crash on it makes it poison: recorded and dropped. An actor whose records cannot be folded is quarantined, because skipping records would
-be worse, and that escalates. Escalation stops the failing subtree and halts trading: a flag that the outbox itself checks.
+A crashed domain actor is rebuilt at the same instant, before the next message, and gets the message that crashed it
+once more; a second crash on it makes it poison: recorded and dropped. An actor whose records cannot be folded is
+quarantined, because skipping records would be worse, and that escalates. Escalation stops the failing subtree and halts
+trading: a flag that the outbox itself checks.
 """
 
 from __future__ import annotations
@@ -227,6 +228,9 @@ class Lifecycle:
         cell.status = "down"
         cell.silence()
         self.dispatcher.forget_routes()
+        if self.dispatcher.now_ns - cell.down_ns > 2 * cell.spec.backoff.longest_ns:
+            cell.attempt = 0  # it has lived long enough in between for this to be a trouble of its own
+        cell.down_ns = self.dispatcher.now_ns
         delay = backoff_ns(cell.spec.backoff, self.dispatcher.seed, cell.name, cell.attempt)
         cell.attempt += 1
         self.dispatcher.turn(self._kernel, lambda: self.dispatcher.set_timer(cell.name, delay, RestartDue(cell.name)))

@@ -1,7 +1,7 @@
 """What a run leaves in a folder: orders, fills and equity as CSV, and the journal as one JSON object a line.
 
-Everything is written while the journal is read, so that a long run needs no more memory here than its open orders do. Times are ISO 8601 in
-UTC, numbers are exact and without exponents.
+Everything is written while the journal is read, so that a long run needs no more memory here than its open orders do.
+Times are ISO 8601 in UTC, numbers are exact and without exponents.
 """
 
 from __future__ import annotations

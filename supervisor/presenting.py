@@ -1,4 +1,7 @@
-"""What a person sees of a run: the progress bar and the summary. rich is imported when something is shown, and not before."""
+"""What a person sees of a run: the progress bar and the summary.
+
+rich is imported when something is shown, and not before.
+"""
 
 from __future__ import annotations
 

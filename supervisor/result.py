@@ -1,6 +1,7 @@
 """What a backtest came to: the summary, and the orders, fills, equity and journal behind it.
 
-Metrics are computed on the equity at the end of each session, by a library; money and counts come from the folded records and are exact.
+Metrics are computed on the equity at the end of each session, by a library; money and counts come from the folded
+records and are exact.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ DAY_NS = 86_400_000_000_000
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """A run in numbers. Money is Decimal in the account's currency; returns, drawdown and turnover are fractions.
 
-    `sharpe` is annualised from the sessions' returns (252 a year, no risk-free rate), None with fewer than two or without variance;
-    `turnover` is the notional of all fills over the mean equity.
+    `sharpe` is annualised from the sessions' returns (252 a year, no risk-free rate), None with fewer than two or
+    without variance; `turnover` is the notional of all fills over the mean equity.
     """
 
     mode: str

@@ -116,7 +116,8 @@ def _importing(where: str) -> Iterator[None]:
 def _first_on_path(*folders: Path) -> Iterator[None]:
     """Look for modules in these folders first while a strategy is imported, and last from then on.
 
-    First, so that its neighbours are found; last, because a neighbour named like a library must not take that one's place for us.
+    First, so that its neighbours are found; last, because a neighbour named like a library must not take that one's
+    place for us.
     """
     names = [str(folder.absolute()) for folder in folders]
     sys.path[:0] = names

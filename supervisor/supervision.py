@@ -62,7 +62,10 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SupervisorSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A supervisor: children start in order and stop in reverse. A dynamic one makes all its children from `template`."""
+    """A supervisor: children start in order and stop in reverse.
+
+    A dynamic one makes all its children from `template`.
+    """
 
     id: str
     strategy: RestartStrategy = RestartStrategy.ONE_FOR_ONE

@@ -27,7 +27,10 @@ SHUTDOWN_NS = 5_000_000_000
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What the tree is built from. `id_prefix` begins every id that is made here: it names the instance and this boot."""
+    """What the tree is built from.
+
+    `id_prefix` begins every id that is made here: it names the instance and this boot.
+    """
 
     account: str
     id_prefix: str
@@ -56,7 +59,6 @@ def build(plan: Plan) -> SupervisorSpec:
                 id="rebalancer",
                 factory=lambda: Rebalancer(market, account, plan.id_prefix + "t", plan.targets_time_in_force),
             ),
-            ChildSpec(id="tally", factory=Tally),
             SupervisorSpec(
                 id="brokers",
                 children=(
@@ -79,6 +81,7 @@ def build(plan: Plan) -> SupervisorSpec:
                 intensity=Intensity(5),
                 template=ChildSpec(id="order", factory=Order, restart=Restart.TRANSIENT),
             ),
+            SupervisorSpec(id="edges", children=(ChildSpec(id="tally", factory=Tally),)),
             SupervisorSpec(
                 id="hosted",
                 children=tuple(

@@ -1,7 +1,7 @@
 """The circuit breaker's memory and rules: too many rejections in a window halt trading; a person can halt and resume.
 
-Repeated rejections may mend themselves: after a cooldown the breaker goes one step back, HALTED to REDUCING to ACTIVE. A halt by hand or by
-escalation waits for a person.
+Repeated rejections may mend themselves: after a cooldown the breaker goes one step back, HALTED to REDUCING to ACTIVE.
+A halt by hand or by escalation waits for a person.
 """
 
 from __future__ import annotations

@@ -49,7 +49,10 @@ class SymbolRisk(msgspec.Struct):
 
 
 class Reservation(msgspec.Struct):
-    """What one open order holds: `remaining` at `price`. `offered` is a replacement's terms (remaining, price) while it is asked."""
+    """What one open order holds: `remaining` at `price`.
+
+    `offered` is a replacement's terms (remaining, price) while it is asked.
+    """
 
     account: str
     symbol: str
@@ -137,9 +140,16 @@ class Exposure(msgspec.Struct):
                 self._change(reservation, offered=(max(event.quantity - filled, ZERO), event.price))
             return
         quantity, price = event.quantity, event.price
-        reservation = Reservation(event.account, event.symbol, event.side, quantity, quantity, price)
-        self.open[event.client_order_id] = reservation
-        self._hold(reservation, quantity, quantity * price)
+        self.open[event.client_order_id] = Reservation(
+            event.account, event.symbol, event.side, quantity, quantity, price
+        )
+        account = self.accounts.get(event.account) or self.account(event.account)
+        risk = account.symbols.get(event.symbol) or self._symbol(account, event.symbol)
+        if event.side is BUY:
+            risk.open_buy += quantity
+            account.reserved += quantity * price
+        else:
+            risk.open_sell += quantity
 
     def _remember(self, account: AccountRisk, key: str, at_ns: int) -> None:
         """Remember an approved intent, by which duplicates are known; the oldest beyond the bound are forgotten."""

@@ -1,6 +1,7 @@
 """Which fills of an order count, and what they add up to.
 
-A join over facts: whatever order they arrive in, and however often, the same facts end in the same fills and the same totals.
+A join over facts: whatever order they arrive in, and however often, the same facts end in the same fills and the same
+totals.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ def merged(
 ) -> tuple[dict[str, Fill], dict[str, Fill], Cumulative | None]:
     """Return fills, covers and the cumulative statement with two facts more; the dicts given are not changed.
 
-    A cumulative quantity may have been stated before a fill was revised. So what a revised fill covers of it is the most that any of its
-    revisions said: its entry in `covers`.
+    A cumulative quantity may have been stated before a fill was revised. So what a revised fill covers of it is the
+    most that any of its revisions said: its entry in `covers`.
     """
     if fill is not None and not fill.inferred:
         known = fills.get(fill.fill_key)

@@ -1,9 +1,9 @@
 """The order machine: what is proved of one order, what was asked and not answered, and its fills by key.
 
-Two axes instead of one product of states: `proof` rises with the facts that the broker states, `pending` holds our open questions. The public
-state is derived by `order_table`. Fills are a set keyed by `fill_key`, the highest revision counts, and a cumulative quantity above what
-the keyed fills cover makes an inferred fill for the gap, which the real ones replace when they come: so any permutation and any
-duplication of the same facts ends in the same order.
+Two axes instead of one product of states: `proof` rises with the facts that the broker states, `pending` holds our open
+questions. The public state is derived by `order_table`. Fills are a set keyed by `fill_key`, the highest revision
+counts, and a cumulative quantity above what the keyed fills cover makes an inferred fill for the gap, which the real
+ones replace when they come: so any permutation and any duplication of the same facts ends in the same order.
 
 `apply` changes everything or raises and changes nothing.
 """

@@ -11,7 +11,10 @@ from ..model import OrderState
 
 
 class Proof(StrEnum):
-    """What is proved of an order, weakest first. It only ever rises, so the order in which facts arrive does not matter."""
+    """What is proved of an order, weakest first.
+
+    It only ever rises, so the order in which facts arrive does not matter.
+    """
 
     NOTHING = "NOTHING"
     DENIED = "DENIED"

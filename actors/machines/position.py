@@ -1,7 +1,8 @@
 """The ledger: cash and holdings per account, a fold of the fills.
 
-Cash is exact: every fill moves it by its notional and its commission. Cost is carried as a sum and the average price derived; where a
-fill closes part of a holding, the cost that leaves is rounded once, and the rest stays, so that cash + cost - realized P&L never drifts.
+Cash is exact: every fill moves it by its notional and its commission. Cost is carried as a sum and the average price
+derived; where a fill closes part of a holding, the cost that leaves is rounded once, and the rest stays, so that cash +
+cost - realized P&L never drifts.
 """
 
 from __future__ import annotations

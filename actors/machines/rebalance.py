@@ -1,7 +1,8 @@
 """From target positions to orders: what is missing, what reduces first, what must wait for the cash.
 
-A target is pursued until it is reached, replaced, or its order ends in a way that trying again would not mend. An order that would cross zero
-is first only an order to close. Reducers go at once; an increaser goes when the buying power covers it, or when nothing is left to wait for.
+A target is pursued until it is reached, replaced, or its order ends in a way that trying again would not mend. An order
+that would cross zero is first only an order to close. Reducers go at once; an increaser goes when the buying power
+covers it, or when nothing is left to wait for.
 """
 
 from __future__ import annotations
@@ -47,7 +48,10 @@ class Step(msgspec.Struct, frozen=True):
 
 
 def plan_step(targets: Mapping[str, Target], holdings: Mapping[str, Holding], buying_power: Decimal) -> Step:
-    """Return the next step from `holdings` towards `targets`. `working` is the signed rest of our own order in a symbol, None without one."""
+    """Return the next step from `holdings` towards `targets`.
+
+    `working` is the signed rest of our own order in a symbol, None without one.
+    """
     reducers: dict[str, Decimal] = {}
     increasers: dict[str, Decimal] = {}
     cancel: list[str] = []
@@ -94,8 +98,8 @@ def generate_orders(
 ) -> list[Order]:
     """Return the market orders that lead from the current to the target positions, those that reduce a position first.
 
-    Symbols without a target are left alone; 0 closes. What is still open is taken off, so that calling it twice does not order twice. The
-    orders have no ids yet. Raises ValueError for a quantity that is no finite number.
+    Symbols without a target are left alone; 0 closes. What is still open is taken off, so that calling it twice does
+    not order twice. The orders have no ids yet. Raises ValueError for a quantity that is no finite number.
     """
     held = {symbol: _quantity(value, symbol) for symbol, value in current_positions.items()}
     coming: dict[str, Decimal] = {}

@@ -1,7 +1,7 @@
 """The checks of the risk gate: small pure functions, and the table that says which purpose needs which.
 
-A check returns None or a `Denial` with a stable code, a sentence and the numbers that it saw. Numbers that are missing, zero or not finite
-never pass. The worst case of a symbol is its position plus everything open on one side.
+A check returns None or a `Denial` with a stable code, a sentence and the numbers that it saw. Numbers that are missing,
+zero or not finite never pass. The worst case of a symbol is its position plus everything open on one side.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ NOTHING_AT_STAKE = SymbolRisk()
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What the gate allows. None switches a check off. Notional and exposure are currency, `price_collar` is a fraction."""
+    """What the gate allows.
+
+    None switches a check off. Notional and exposure are currency, `price_collar` is a fraction.
+    """
 
     max_order_quantity: Decimal | None = None
     max_order_notional: Decimal | None = None
@@ -106,16 +109,14 @@ class Case(msgspec.Struct, gc=False):
             mine = account.symbols.get(order.symbol, NOTHING_AT_STAKE)
             worst = abs(self.worst_after())
             other = abs(mine.position - mine.open_sell if order.side is BUY else mine.position + mine.open_buy)
-            self._gross = gross = gross + (worst if worst > other else other) * (self.last or ZERO)
+            self._gross = gross = gross + max(worst, other) * (self.last or ZERO)
         return gross
 
 
 def trading_state(case: Case) -> Denial | None:
     if case.state is ACTIVE or (case.state is REDUCING and case.reduces()):
         return None
-    allowed = (
-        "cancels, protection and liquidation" if case.state is HALTED else "orders that reduce a position"
-    )
+    allowed = "cancels, protection and liquidation" if case.state is HALTED else "orders that reduce a position"
     return Denial(
         f"TRADING_{case.state.value}",
         f"trading is {case.state}: only {allowed} pass",

@@ -17,41 +17,51 @@ from .costs import as_decimal
 from .rules import ExchangeRules, Refusal, RefusalCode, refusal
 
 if TYPE_CHECKING:
-    from .book import WorkingOrder
+    from .orders import WorkingOrder
 
 WARNINGS_KEPT = 1000
 """The first so many warnings are kept. An account that needs more has said enough."""
 
 
 class Holding:
-    """One symbol in the account: its position, what open orders may add or take, and its last price.
+    """One symbol in the account: its position, how far open orders may move it, and its last price.
+
+    `most_long` is the position if all open buys fill and no sell does; `most_short` is how far short it is if all open
+    sells fill and no buy does. Their sum is never negative, so the greater is the worst case, the greatest size that
+    the position can have.
 
     The average price is `cost / basis`; reducing a position changes neither. `price` is the last close, None where that
     is no price; `mark` is what the symbol is valued at even then: the last price that was one, or its first limit.
     """
 
-    __slots__ = ("basis", "cost", "mark", "open_buys", "open_sells", "price", "quantity", "row", "symbol")
+    __slots__ = ("basis", "cost", "mark", "most_long", "most_short", "price", "quantity", "row", "symbol")
 
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
         self.quantity = ZERO
-        self.open_buys = ZERO
-        self.open_sells = ZERO
+        self.most_long = ZERO
+        self.most_short = ZERO
         self.cost = ZERO
         self.basis = ZERO
         self.price: Decimal | None = None
         self.mark = ZERO
         self.row: Row | None = None
 
-    def move(self, quantity: Decimal, notional: Decimal) -> None:
-        """Add the signed `quantity`, bought or sold for `notional` (positive)."""
+    def fill(self, is_buy: bool, quantity: Decimal, notional: Decimal) -> None:
+        """Move the position by what an open order bought or sold for `notional`."""
+        if is_buy:
+            moved = quantity
+            self.most_short -= quantity
+        else:
+            moved = -quantity
+            self.most_long -= quantity
         held = self.quantity
         if not held:
-            self.quantity, self.cost, self.basis = quantity, notional, abs(quantity)
+            self.quantity, self.cost, self.basis = moved, notional, quantity
             return
-        self.quantity = after = held + quantity
+        self.quantity = after = held + moved
         was_long = held > ZERO
-        if was_long is (quantity > ZERO):
+        if was_long is is_buy:
             size = abs(held)
             if self.basis != size:
                 self.cost = self.cost * size / self.basis
@@ -59,17 +69,11 @@ class Holding:
             self.basis = abs(after)
         elif after and was_long is not (after > ZERO):
             self.basis = abs(after)
-            self.cost = notional * self.basis / abs(quantity)
-
-    def worst_case(self, open_buys: Decimal, open_sells: Decimal) -> Decimal:
-        """Return the greatest size that the position can have when orders of these quantities fill."""
-        return max(abs(self.quantity + open_buys), abs(self.quantity - open_sells))
+            self.cost = notional * self.basis / quantity
 
 
 class Account(ABC):
     """Cash and holdings, exact. `rows` are the last bars by symbol, merged by the exchange: their closes are prices."""
-
-    cash_is_a_limit = True
 
     def __init__(self, rules: ExchangeRules) -> None:
         self.cash = rules.cash
@@ -86,37 +90,17 @@ class Account(ABC):
         row = self.rows.get(holding.symbol)
         if row is not holding.row and row is not None:
             holding.row = row
-            if 0.0 < row[3] < inf:
-                holding.price = holding.mark = as_decimal(row[3])
-            else:
-                holding.price = None
+            close = row[3]
+            if 0.0 < close < inf:
+                holding.price = holding.mark = price = as_decimal(close)
+                return price
+            holding.price = None
         return holding.price
 
     def positions(self) -> tuple[BrokerPosition, ...]:
         """Return what is held, by symbol."""
         held = [holding for _, holding in sorted(self.holdings.items()) if holding.quantity]
         return tuple(BrokerPosition(each.symbol, each.quantity, each.cost / each.basis) for each in held)
-
-    def book_fill(
-        self, order: WorkingOrder, quantity: Decimal, notional: Decimal, commission: Decimal, at_ns: int
-    ) -> None:
-        """Book an execution. The order's `remaining` is already what is left after it."""
-        before = cash = self.cash
-        if order.is_buy:
-            cash -= notional
-            order.listing.holding.move(quantity, notional)
-        else:
-            cash += notional
-            order.listing.holding.move(-quantity, notional)
-        if commission:
-            cash -= commission
-        self.cash = cash
-        self._take_off(order, quantity, commission)
-        if cash < ZERO <= before and self.cash_is_a_limit and len(self.warnings) < WARNINGS_KEPT:
-            done = f"{order.base_id} {'bought' if order.is_buy else 'sold'} {quantity} {order.listing.symbol}"
-            self.warnings.append(
-                f"cash went negative on {as_datetime(at_ns):%Y-%m-%d}: {cash} after {done} for {notional}"
-            )
 
     @abstractmethod
     def buying_power(self) -> Decimal:
@@ -146,8 +130,10 @@ class Account(ABC):
         """Give back what is left of the order's claim."""
 
     @abstractmethod
-    def _take_off(self, order: WorkingOrder, quantity: Decimal, commission: Decimal) -> None:
-        """Reduce the order's claim by an execution."""
+    def book_fill(
+        self, order: WorkingOrder, quantity: Decimal, notional: Decimal, commission: Decimal, at_ns: int
+    ) -> None:
+        """Book an execution and reduce the order's claim. The order's `remaining` is already what is left after it."""
 
 
 class CashAccount(Account):
@@ -182,34 +168,54 @@ class CashAccount(Account):
                 return None
             text = f"buying {quantity} {holding.symbol} claims {claim}, available are {available} (cash {self.cash})"
             return refusal(RefusalCode.INSUFFICIENT_BUYING_POWER, text)
-        open_sells = holding.open_sells if replaced is None else holding.open_sells - replaced.remaining
-        if quantity <= holding.quantity - open_sells:
+        most_short = holding.most_short if replaced is None else holding.most_short - replaced.remaining
+        if quantity + most_short <= ZERO:
             return None
+        open_sells = holding.quantity + most_short
         text = f"selling {quantity} {holding.symbol} with {holding.quantity} held and {open_sells} in open sells"
         return refusal(RefusalCode.SHORT_SALE_NOT_ALLOWED, f"{text} would be short; a cash account cannot be")
 
     def hold(self, order: WorkingOrder) -> None:
         if order.is_buy:
-            order.claim = order.remaining * order.claim_price + order.commission_due
-            self.reserved += order.claim
+            order.claim = claim = order.remaining * order.claim_price + order.commission_due
+            self.reserved += claim
+            order.listing.holding.most_long += order.remaining
         else:
-            order.listing.holding.open_sells += order.remaining
+            order.listing.holding.most_short += order.remaining
 
     def release(self, order: WorkingOrder) -> None:
         if order.is_buy:
             self.reserved -= order.claim
+            order.listing.holding.most_long -= order.remaining
         else:
-            order.listing.holding.open_sells -= order.remaining
+            order.listing.holding.most_short -= order.remaining
 
-    def _take_off(self, order: WorkingOrder, quantity: Decimal, commission: Decimal) -> None:
-        if not order.is_buy:
-            order.listing.holding.open_sells -= quantity
-        elif order.remaining:
-            part = quantity * order.claim_price + commission
-            order.claim -= part
+    def book_fill(
+        self, order: WorkingOrder, quantity: Decimal, notional: Decimal, commission: Decimal, at_ns: int
+    ) -> None:
+        is_buy = order.is_buy
+        order.listing.holding.fill(is_buy, quantity, notional)
+        before = self.cash
+        cash = before - notional if is_buy else before + notional
+        if commission:
+            cash -= commission
+        self.cash = cash
+        if is_buy:
+            part = order.claim
+            if order.remaining:
+                part = quantity * order.claim_price + commission
+                order.claim -= part
             self.reserved -= part
-        else:
-            self.reserved -= order.claim
+        if cash < ZERO <= before:
+            self._warn(order, quantity, notional, at_ns)
+
+    def _warn(self, order: WorkingOrder, quantity: Decimal, notional: Decimal, at_ns: int) -> None:
+        """Tell, unless that was told often enough, that the execution took cash below zero."""
+        if len(self.warnings) < WARNINGS_KEPT:
+            done = f"{order.base_id} {'bought' if order.is_buy else 'sold'} {quantity} {order.listing.symbol}"
+            self.warnings.append(
+                f"cash went negative on {as_datetime(at_ns):%Y-%m-%d}: {self.cash} after {done} for {notional}"
+            )
 
 
 class MarginAccount(Account):
@@ -218,8 +224,6 @@ class MarginAccount(Account):
     Negative cash is the loan, so it is no warning. Commissions to come are not reserved. A symbol without a last price
     is valued at the limit of its first order.
     """
-
-    cash_is_a_limit = False
 
     def __init__(self, rules: ExchangeRules) -> None:
         super().__init__(rules)
@@ -232,7 +236,7 @@ class MarginAccount(Account):
         for holding in self.exposed.values():
             price = self.last_price(holding) or holding.mark
             equity += holding.quantity * price
-            worst_case += holding.worst_case(holding.open_buys, holding.open_sells) * price
+            worst_case += max(holding.most_long, holding.most_short) * price
         return equity / self.initial_margin - worst_case
 
     def order_refusal(
@@ -244,12 +248,14 @@ class MarginAccount(Account):
         commission: Decimal,
         replaced: WorkingOrder | None = None,
     ) -> Refusal | None:
-        added = quantity if replaced is None else quantity - replaced.remaining
-        buys, sells = holding.open_buys, holding.open_sells
-        after = holding.worst_case(buys + added, sells) if is_buy else holding.worst_case(buys, sells + added)
-        increase = after - holding.worst_case(buys, sells)
-        if increase <= ZERO:
+        grown, other = holding.most_long, holding.most_short
+        if not is_buy:
+            grown, other = other, grown
+        worst_case = grown if grown > other else other
+        grown += quantity if replaced is None else quantity - replaced.remaining
+        if grown <= worst_case:
             return None
+        increase = grown - worst_case
         needed = increase * (self.last_price(holding) or holding.mark or price)
         available = self.buying_power()
         if needed <= available:
@@ -264,20 +270,35 @@ class MarginAccount(Account):
             holding.mark = order.claim_price
         self.exposed[holding.symbol] = holding
         if order.is_buy:
-            holding.open_buys += order.remaining
+            holding.most_long += order.remaining
         else:
-            holding.open_sells += order.remaining
+            holding.most_short += order.remaining
 
     def release(self, order: WorkingOrder) -> None:
-        self._take_off(order, order.remaining, ZERO)
-
-    def _take_off(self, order: WorkingOrder, quantity: Decimal, commission: Decimal) -> None:
         holding = order.listing.holding
         if order.is_buy:
-            holding.open_buys -= quantity
+            holding.most_long -= order.remaining
         else:
-            holding.open_sells -= quantity
-        if not (holding.quantity or holding.open_buys or holding.open_sells):
+            holding.most_short -= order.remaining
+        if not holding.quantity:
+            self._forget_if_flat(holding)
+
+    def book_fill(
+        self, order: WorkingOrder, quantity: Decimal, notional: Decimal, commission: Decimal, at_ns: int
+    ) -> None:
+        holding = order.listing.holding
+        is_buy = order.is_buy
+        holding.fill(is_buy, quantity, notional)
+        cash = self.cash - notional if is_buy else self.cash + notional
+        if commission:
+            cash -= commission
+        self.cash = cash
+        if not holding.quantity:
+            self._forget_if_flat(holding)
+
+    def _forget_if_flat(self, holding: Holding) -> None:
+        """Value the symbol no more if nothing is held and no order is open."""
+        if not (holding.most_long or holding.most_short):
             self.exposed.pop(holding.symbol, None)
 
 

@@ -14,9 +14,6 @@ from ...actors.ports import Command, CommandKind, NewOrder, NotSent, ReplaceRequ
 from .exchange import SimulatedExchange
 
 
-ADDS_RISK = (NewOrder, ReplaceRequest)
-
-
 class SimulatedBroker:
     """Endpoint of one account. `epoch` returns the present trading epoch, None once trading is halted by escalation."""
 
@@ -35,17 +32,19 @@ class SimulatedBroker:
         self._epoch = epoch
 
     def accept(self, command: Command, cause: int) -> None:
-        """Hand a command to the exchange and post what it says."""
-        for report in self._refused(command) or self.exchange.handle(command, self._now_ns()):
-            self._post(self._connection, report, cause)
+        """Hand a command to the exchange and post what it says; what adds risk under another epoch is not sent."""
+        kind = type(command)
+        if (kind is NewOrder or kind is ReplaceRequest) and self._epoch() != command.trading_epoch:
+            reports: list[Report] = [self._not_sent(command)]
+        else:
+            reports = self.exchange.handle(command, self._now_ns())
+        post, connection = self._post, self._connection
+        for report in reports:
+            post(connection, report, cause)
 
-    def _refused(self, command: Command) -> list[Report]:
-        if not isinstance(command, ADDS_RISK):
-            return []
-        epoch = self._epoch()
-        if epoch == command.trading_epoch:
-            return []
-        reason = "trading was halted" if epoch is None else "the trading state changed after the order was approved"
+    def _not_sent(self, command: NewOrder | ReplaceRequest) -> NotSent:
+        halted = self._epoch() is None
+        reason = "trading was halted" if halted else "the trading state changed after the order was approved"
         if isinstance(command, NewOrder):
-            return [NotSent(command.wire_id, CommandKind.NEW, reason)]
-        return [NotSent(command.new_wire_id, CommandKind.REPLACE, reason)]
+            return NotSent(command.wire_id, CommandKind.NEW, reason)
+        return NotSent(command.new_wire_id, CommandKind.REPLACE, reason)

@@ -7,11 +7,13 @@ from functools import lru_cache
 from math import inf
 
 from ...actors.model import ZERO
-from .rules import ExchangeRules
+from .rules import INFINITY, ExchangeRules
 
 ONE = Decimal(1)
 EXACT_INTEGERS = 1e15
 """Up to here a whole float and its shortest form are the same integer."""
+SURELY = 1.0 - 1e-9
+"""Takes more off a product of floats than rounding can have added."""
 
 
 @lru_cache(maxsize=8192, typed=True)
@@ -24,9 +26,12 @@ def as_decimal(value: float) -> Decimal:
 
 
 class Costs:
-    """The fill model of one set of rules, its constants made once."""
+    """The fill model of one set of rules, its constants made once.
 
-    __slots__ = ("_buy_factor", "_increment", "_participation", "_sell_factor", "_slips")
+    `sure_part` of a volume, less a lot, is certainly within its budget: most orders are, and so spare the exact one.
+    """
+
+    __slots__ = ("_buy_factor", "_increment", "_participation", "_sell_factor", "_slips", "sure_part")
 
     def __init__(self, rules: ExchangeRules) -> None:
         self._slips = bool(rules.slippage)
@@ -34,30 +39,29 @@ class Costs:
         self._sell_factor = ONE - rules.slippage
         self._increment = rules.price_increment
         self._participation = rules.participation
+        self.sure_part = float(rules.participation or 0) * SURELY
 
-    def buy_price(self, reference: Decimal, limit: Decimal | None) -> Decimal:
-        """Return what a buyer pays where the market is at `reference`: slipped, rounded up, never above `limit`."""
+    def market_price(self, reference: Decimal, is_buy: bool, limit: Decimal | None) -> Decimal:
+        """Return what is paid or got where the market is at `reference`: slipped and rounded against the order.
+
+        It is never beyond `limit`.
+        """
         increment = self._increment
-        price = reference * self._buy_factor if self._slips else reference
+        price = reference
+        if self._slips:
+            price = reference * (self._buy_factor if is_buy else self._sell_factor)
         excess = price % increment
         if excess:
-            price = (price - excess + increment).quantize(increment)
-        return price if limit is None or price <= limit else limit
+            price = (price - excess + increment if is_buy else price - excess).quantize(increment)
+        if limit is None or (price <= limit if is_buy else price >= limit):
+            return price
+        return limit
 
-    def sell_price(self, reference: Decimal, limit: Decimal | None) -> Decimal:
-        """Return what a seller gets where the market is at `reference`: slipped, rounded down, never below `limit`."""
-        increment = self._increment
-        price = reference * self._sell_factor if self._slips else reference
-        excess = price % increment
-        if excess:
-            price = (price - excess).quantize(increment)
-        return price if limit is None or price >= limit else limit
-
-    def budget(self, volume: float, lot: Decimal) -> Decimal | None:
-        """Return how much of a bar with `volume` may fill, in whole lots; None is no limit, as for a NaN volume."""
+    def budget(self, volume: float, lot: Decimal) -> Decimal:
+        """Return how much of a bar with `volume` may fill, in whole lots; infinity is no limit, as for a NaN volume."""
         participation = self._participation
         if participation is None or not volume < inf:
-            return None
+            return INFINITY
         if volume <= 0.0:
             return ZERO
         whole = int(volume)

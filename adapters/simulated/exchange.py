@@ -3,8 +3,8 @@
 What holds, whatever the caller does:
 
 - The bar that ends is matched first, then what ends with its session expires; only then does anybody see the bar.
-- An order received at an instant is live from the next bar of its symbol; it never meets a bar that ended at or before
-  its arrival. A bar that began before the arrival (bars that overlap) is met whole, its open included.
+- An order is live from the first bar of its symbol that begins at or after its arrival. One that arrives inside a bar
+  waits for the next: the open of the first had passed, and its range does not tell what came after the arrival.
 - With `fill: close` an order first meets the close of the bar that ended at the very instant of its arrival. What does
   not fill there, or has no such bar, rests and is matched like any other: a market order at the next open. A
   replacement never meets a bar that has ended, because its order was there before.
@@ -21,6 +21,8 @@ from decimal import Decimal
 from math import inf
 from operator import attrgetter
 from typing import Any
+
+from msgspec.structs import replace
 
 from ...actors.model import ZERO, Bars, Fill, Instrument, OrderType, Row, Side, TimeInForce
 from ...actors.ports import (
@@ -49,9 +51,9 @@ from ...actors.ports import (
     StatusRequest,
 )
 from .account import ACCOUNT_TYPES
-from .book import Listing, WorkingOrder
+from .book import NOT_LIMITED, Listing
 from .costs import Costs, as_decimal
-from .orders import OrderIndex, base_id_of
+from .orders import OrderIndex, WorkingOrder, base_id_of
 from .rules import CAPABILITIES, ExchangeRules, Refusal, RefusalCode, refusal, terms_refusal
 
 __all__ = ["ExchangeRules", "SimulatedExchange"]
@@ -112,10 +114,12 @@ class SimulatedExchange:
 
     def handle(self, command: Command, now_ns: int) -> list[Report]:
         """Do what `command` asks at `now_ns` and return the answers. A command of another kind raises TypeError."""
-        handler = self._handlers.get(type(command))
-        if handler is None:
+        try:
+            handler = self._handlers[type(command)]
+        except KeyError:
             known = ", ".join(kind.__name__ for kind in self._handlers)
-            raise TypeError(f"command: {type(command).__name__} is none that the exchange takes; give one of {known}")
+            wrong = f"command: {type(command).__name__} is none that the exchange takes; give one of {known}"
+            raise TypeError(wrong) from None
         return handler(command, now_ns)
 
     def on_bars(self, bars: Bars) -> list[Report]:
@@ -129,14 +133,18 @@ class SimulatedExchange:
         reports: list[Report] = []
         if not self._resting:
             return reports
-        if self._day and before is not None and before.session != bars.session:
+        if before is not None and before.session != bars.session and self._day:
             self._expire(before.end_ns, reports)
-        end_ns = bars.end_ns
-        for order in self._touched(bars.rows, end_ns):
-            if order.arrived_ns < end_ns:
-                self._match(order, bars, reports)
-        if self._day and bars.closes_session:
-            self._expire(end_ns, reports)
+        start_ns = bars.start_ns
+        for order in self._touched(bars.rows, bars.end_ns):
+            if order.arrived_ns > start_ns:
+                continue
+            if order.limit is None:
+                self._execute(order, None, order.listing.open, start_ns, reports)
+            else:
+                self._match_limit(order, order.limit, bars, reports)
+        if bars.closes_session and self._day:
+            self._expire(bars.end_ns, reports)
         return reports
 
     # -- commands
@@ -151,7 +159,7 @@ class SimulatedExchange:
         wire_id = command.wire_id
         if now_ns > command.not_after_ns:
             return [NotSent(wire_id, CommandKind.NEW, _lateness(now_ns, command.not_after_ns))]
-        base_id = base_id_of(wire_id)
+        base_id = wire_id.rpartition(".")[0] or wire_id  # base_id_of, without the call
         if self._orders.knows(base_id):
             text = f"wire_id: the order {base_id} of {wire_id} was sent before"
             return [Rejected(wire_id, RefusalCode.DUPLICATE_ORDER_ID.value, text)]
@@ -185,16 +193,32 @@ class SimulatedExchange:
         refused = account.order_refusal(listing.holding, is_buy, quantity, price, commission)
         if refused is not None:
             return refused
-        order = WorkingOrder(base_id, listing, is_buy, terms.time_in_force is DAY, commission)
-        self._orders.open[base_id] = order
-        self._rest(order, command.wire_id, now_ns, quantity, limit, price)
+        self._sequence = sequence = self._sequence + 1
+        order = WorkingOrder(
+            wire_id=command.wire_id,
+            broker_order_id=self._id_prefix + str(sequence),
+            base_id=base_id,
+            listing=listing,
+            is_buy=is_buy,
+            is_day=terms.time_in_force is DAY,
+            quantity=quantity,
+            remaining=quantity,
+            limit=limit,
+            key=NOT_LIMITED if limit is None else float(limit if is_buy else -limit),
+            claim_price=price,
+            commission_due=commission,
+            sequence=sequence,
+            arrived_ns=now_ns,
+        )
+        self._rest(order)
         return order
 
     def _list(self, symbol: str) -> Listing | None:
         instrument = self._instruments.get(symbol)
         if instrument is None:
             return None
-        self._listings[symbol] = listing = Listing(symbol, instrument, self._account.holding(symbol))
+        holding = self._account.holding(symbol)
+        self._listings[symbol] = listing = Listing(symbol, instrument, holding, self._costs.sure_part)
         return listing
 
     def _cancel(self, command: CancelRequest, now_ns: int) -> list[Report]:
@@ -219,9 +243,23 @@ class SimulatedExchange:
             return [ReplaceRefused(command.new_wire_id, refused.code, refused.text)]
         self._account.release(order)
         self._withdraw(order)
-        order.earlier_wire_ids += (order.wire_id,)
-        self._rest(order, command.new_wire_id, now_ns, command.quantity, command.limit_price, price)
-        return [Replaced(order.wire_id, order.broker_order_id, order.quantity, order.limit)]
+        self._sequence = sequence = self._sequence + 1
+        quantity, limit = command.quantity, command.limit_price
+        leg = replace(
+            order,
+            wire_id=command.new_wire_id,
+            broker_order_id=self._id_prefix + str(sequence),
+            earlier_wire_ids=(*order.earlier_wire_ids, order.wire_id),
+            quantity=quantity,
+            remaining=quantity - order.filled if order.filled else quantity,
+            limit=limit,
+            key=NOT_LIMITED if limit is None else float(limit if order.is_buy else -limit),
+            claim_price=price,
+            sequence=sequence,
+            arrived_ns=now_ns,
+        )
+        self._rest(leg)
+        return [Replaced(leg.wire_id, leg.broker_order_id, quantity, limit)]
 
     def _replace_refusal(self, order: WorkingOrder, command: ReplaceRequest, price: Decimal) -> Refusal | None:
         wire_id, quantity = command.new_wire_id, command.quantity
@@ -252,22 +290,27 @@ class SimulatedExchange:
 
     # -- the book
 
-    def _rest(
-        self, order: WorkingOrder, wire_id: str, now_ns: int, quantity: Decimal, limit: Decimal | None, price: Decimal
-    ) -> None:
-        """Put a leg of the order, new or replaced, at the end of the queue."""
-        self._sequence = sequence = self._sequence + 1
-        order.set_leg(wire_id, self._id_prefix + str(sequence), sequence, now_ns, quantity, limit, price)
+    def _rest(self, order: WorkingOrder) -> None:
+        """Put a leg of an order, the first or a replacement, at the end of the queue."""
         listing = order.listing
-        self._account.hold(order)
-        listing.book.add(order)
+        self._orders.open[order.base_id] = order
         self._resting[listing.symbol] = listing
+        self._account.hold(order)
+        if order.limit is None:
+            listing.markets[order.sequence] = order
+        else:
+            (listing.bids if order.is_buy else listing.asks).add(order)
         if order.is_day:
-            self._day[sequence] = order
+            self._day[order.sequence] = order
 
     def _withdraw(self, order: WorkingOrder) -> None:
+        """Take a leg of an order out of the book."""
         listing = order.listing
-        if not listing.book.remove(order):
+        if order.limit is None:
+            del listing.markets[order.sequence]
+        else:
+            (listing.bids if order.is_buy else listing.asks).remove(order)
+        if not (listing.markets or listing.bids.keys or listing.asks.keys):
             del self._resting[listing.symbol]
         if order.is_day:
             del self._day[order.sequence]
@@ -288,26 +331,22 @@ class SimulatedExchange:
         touched: list[WorkingOrder] = []
         for symbol, listing in self._resting.items():
             row = rows.get(symbol)
-            if row is not None:
-                orders = listing.book.touched_by(row[2], row[1])
-                if orders and 0.0 < row[0] < inf and row[2] > 0.0 and row[1] < inf:
-                    self._begin(listing, row, end_ns)
-                    touched += orders
+            if row is None:
+                continue
+            opened, high, low, _, _ = row
+            if not (listing.markets or listing.bids.best >= low or listing.asks.best >= -high):
+                continue
+            if 0.0 < opened < inf and low > 0.0 and high < inf:
+                listing.begin(row, end_ns)
+                touched += listing.touched_by(low, high)
         if len(touched) > 1:
             touched.sort(key=by_sequence)
         return touched
 
-    def _begin(self, listing: Listing, row: Row, end_ns: int) -> None:
-        listing.bar_end_ns = end_ns
-        listing.row = row
-        listing.open = as_decimal(row[0])
-        listing.budget = self._costs.budget(row[4], listing.instrument.lot)
-
-    def _match(self, order: WorkingOrder, bars: Bars, reports: list[Report]) -> None:
-        """Fill what the bar gives an order that it touches: at the open, or at a limit that it reaches later."""
+    def _match_limit(self, order: WorkingOrder, limit: Decimal, bars: Bars, reports: list[Report]) -> None:
+        """Fill what the bar gives a limit order that it touches: at a better open, or at the limit that it reaches."""
         opened = order.listing.open
-        limit = order.limit
-        if limit is None or (opened <= limit if order.is_buy else opened >= limit):
+        if opened <= limit if order.is_buy else opened >= limit:
             self._execute(order, None, opened, bars.start_ns, reports)
         elif self._reaches(order, limit):
             self._execute(order, limit, limit, bars.end_ns, reports)
@@ -331,7 +370,7 @@ class SimulatedExchange:
         if row is None or not 0.0 < row[3] < inf:
             return
         if listing.bar_end_ns != now_ns:
-            self._begin(listing, row, now_ns)
+            listing.begin(row, now_ns)
         close = as_decimal(row[3])
         limit = order.limit
         if limit is None or (close <= limit if order.is_buy else close >= limit):
@@ -345,24 +384,34 @@ class SimulatedExchange:
         Without a `price` the fill is slipped and rounded from the `reference`.
         """
         listing = order.listing
-        budget = listing.budget
         quantity = order.remaining
-        if budget is not None:
-            if not budget:
+        taken = listing.taken + quantity
+        if taken > listing.ample:
+            quantity = self._within_budget(listing, quantity)
+            if not quantity:
                 return
-            if budget < quantity:  # noqa: PLR1730 - min() costs a call and does not say which of two equals it returns
-                quantity = budget
-            listing.budget = budget - quantity
+            taken = listing.taken + quantity
+        listing.taken = taken
+        is_buy = order.is_buy
         if price is None:
-            costs = self._costs
-            price = (costs.buy_price if order.is_buy else costs.sell_price)(reference, order.limit)
+            price = self._costs.market_price(reference, is_buy, order.limit)
         notional = quantity * price
+        if quantity is order.remaining:
+            order.remaining = ZERO
+            cumulative = order.quantity
+        else:
+            cumulative = order.filled + quantity
+            order.remaining = order.quantity - cumulative
+        order.filled = cumulative
+        order.notional += notional
         commission = order.commission_due
-        cumulative = order.record_fill(quantity, notional)
+        if commission:
+            order.commission = commission
+            order.commission_due = ZERO
         self._account.book_fill(order, quantity, notional, commission, at_ns)
         slippage = ZERO
         if price is not reference:
-            slippage = (price - reference if order.is_buy else reference - price) * quantity
+            slippage = (price - reference if is_buy else reference - price) * quantity
         fill = Fill(
             fill_key=order.broker_order_id + ":" + str(cumulative),
             quantity=quantity,
@@ -375,6 +424,11 @@ class SimulatedExchange:
         if not order.remaining:
             self._withdraw(order)
             self._orders.finish(order, DONE)
+
+    def _within_budget(self, listing: Listing, quantity: Decimal) -> Decimal:
+        """Return `quantity`, or what is left of the bar's exact budget if that is less."""
+        left = self._costs.budget(listing.row[4], listing.instrument.lot) - listing.taken
+        return left if left < quantity else quantity
 
 
 def _lateness(now_ns: int, not_after_ns: int) -> str:

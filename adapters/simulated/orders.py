@@ -1,4 +1,4 @@
-"""The orders of the exchange by their ids: those that work, and a short memory of those that are finished.
+"""The orders of the exchange: what one is, those that work, and a short memory of those that are finished.
 
 A broker remembers an id after the order is gone: it refuses the id a second time and still answers for it.
 """
@@ -6,13 +6,16 @@ A broker remembers an id after the order is gone: it refuses the id a second tim
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from ...actors.model import ZERO
 from ...actors.ports import BrokerOrderState
-from .book import WorkingOrder
 from .rules import Refusal, RefusalCode, refusal
+
+if TYPE_CHECKING:
+    from .book import Listing
 
 REMEMBERED = 10_000
 """The last so many finished orders are always remembered; at most twice as many are held."""
@@ -25,16 +28,39 @@ def base_id_of(wire_id: str) -> str:
     return wire_id.rpartition(".")[0] or wire_id
 
 
-class OrderSummary(msgspec.Struct, frozen=True, gc=False):
+class OrderSummary(msgspec.Struct, eq=False):
     """What is told of an order when asked. `wire_id` is its last leg."""
 
     wire_id: str
-    state: BrokerOrderState
+    state: BrokerOrderState = WORKING
     broker_order_id: str = ""
     earlier_wire_ids: tuple[str, ...] = ()
     filled: Decimal = ZERO
     notional: Decimal = ZERO
     commission: Decimal = ZERO
+
+
+class WorkingOrder(OrderSummary, kw_only=True):
+    """The last leg of an order at the exchange, and what it still claims of the account. A replacement makes another.
+
+    `quantity` and `filled` count all legs. `key` is the limit price as a float, negated for a sell. `sequence` is the
+    place in the queue and `arrived_ns` the instant from which the leg is live. A buy in a cash account claims `claim`,
+    made of `claim_price` a share and the commission due.
+    """
+
+    base_id: str
+    listing: Listing
+    is_buy: bool
+    is_day: bool
+    quantity: Decimal
+    remaining: Decimal
+    limit: Decimal | None
+    key: float
+    claim_price: Decimal
+    commission_due: Decimal
+    sequence: int
+    arrived_ns: int
+    claim: Decimal = ZERO
 
 
 class OrderIndex:
@@ -57,7 +83,7 @@ class OrderIndex:
 
     def working(self, wire_id: str) -> WorkingOrder | Refusal:
         """Return the order whose working leg this is, or why there is none."""
-        order = self.open.get(base_id_of(wire_id))
+        order = self.open.get(wire_id.rpartition(".")[0] or wire_id)
         if order is not None and order.wire_id == wire_id:
             return order
         found = self.summary(wire_id)
@@ -70,38 +96,22 @@ class OrderIndex:
     def summary(self, asked: str) -> OrderSummary | None:
         """Return what is known of the order with this base id or leg, None for an id or a leg that never was."""
         base_id = base_id_of(asked)
-        order = self.open.get(base_id)
-        if order is not None:
-            found: OrderSummary | None = summary_of(order, WORKING)
-        else:
-            found = self._younger.get(base_id) or self._elder.get(base_id)
+        found = self.open.get(base_id) or self._younger.get(base_id) or self._elder.get(base_id)
         if found is None or asked not in (base_id, found.wire_id, *found.earlier_wire_ids):
             return None
         return found
 
     def finish(self, order: WorkingOrder, state: BrokerOrderState) -> None:
         """Take the order off the open ones and remember how it ended."""
-        del self.open[order.base_id]
-        self._remember(order.base_id, summary_of(order, state))
-
-    def reject(self, base_id: str, wire_id: str) -> None:
-        """Remember an order that never worked."""
-        self._remember(base_id, OrderSummary(wire_id, REJECTED))
-
-    def _remember(self, base_id: str, order: OrderSummary) -> None:
+        order.state = state
+        base_id = order.base_id
+        del self.open[base_id]
         if len(self._younger) >= self._size:
             self._elder, self._younger = self._younger, {}
         self._younger[base_id] = order
 
-
-def summary_of(order: WorkingOrder, state: BrokerOrderState) -> OrderSummary:
-    """Return the order in short."""
-    return OrderSummary(
-        order.wire_id,
-        state,
-        order.broker_order_id,
-        order.earlier_wire_ids,
-        order.filled,
-        order.notional,
-        order.commission,
-    )
+    def reject(self, base_id: str, wire_id: str) -> None:
+        """Remember an order that never worked."""
+        if len(self._younger) >= self._size:
+            self._elder, self._younger = self._younger, {}
+        self._younger[base_id] = OrderSummary(wire_id, REJECTED)

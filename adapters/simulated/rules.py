@@ -102,8 +102,8 @@ def terms_refusal(
         known = CAPABILITIES.times_in_force
         return _unsupported(RefusalCode.UNSUPPORTED_TIME_IN_FORCE, "time_in_force", time_in_force, known)
     try:
-        whole_lots = quantity.is_finite() and quantity > ZERO and not quantity % instrument.lot
-    except InvalidOperation:  # more lots than the context has digits
+        whole_lots = quantity > ZERO and not quantity % instrument.lot
+    except InvalidOperation:  # no finite number, or more lots than the context has digits
         whole_lots = False
     if not whole_lots:
         text = f"quantity: {quantity} is not a positive multiple of the lot {instrument.lot}"
@@ -113,7 +113,7 @@ def terms_refusal(
             return None
         return refusal(RefusalCode.BAD_PRICE, f"limit_price: a market order takes none, not {limit}")
     try:
-        on_tick = limit is not None and limit.is_finite() and limit > ZERO and not limit % instrument.tick
+        on_tick = limit is not None and limit > ZERO and not limit % instrument.tick
     except InvalidOperation:
         on_tick = False
     if not on_tick:

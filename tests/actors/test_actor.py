@@ -203,3 +203,13 @@ def test_the_kit_refuses_what_the_actor_does_not_receive() -> None:
     """A message outside the union is a mistake of the test, not silence."""
     with pytest.raises(AssertionError, match="Journal does not receive CancelLeg"):
         ActorTestKit(Journal()).deliver(CancelLeg("x.0"))
+
+
+def test_a_handler_without_an_annotation_is_an_error() -> None:
+    """A handler that does not say what it takes is refused by name when its class is made."""
+    with pytest.raises(ActorError, match=r"Silent\.take must annotate"):
+
+        class Silent(Actor[int]):
+            @handler
+            def take(self, message) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+                pass

@@ -60,7 +60,7 @@ def crowded(market: Callable[..., Any], resting: int) -> Any:
         m.buy(1, str(Decimal(1 + n) / 100), time_in_force=TimeInForce.GTC if n % 2 else TimeInForce.DAY)
         m.sell(1, str(Decimal(90_000 + n) / 100), **GTC)
     exchange = m.exchange
-    for ladder in (exchange._listings["A"].book.bids, exchange._listings["A"].book.asks):
+    for ladder in (exchange._listings["A"].bids, exchange._listings["A"].asks):
         ladder.keys, ladder.levels = CountingList(ladder.keys), CountingDict(ladder.levels)
     exchange._orders.open = CountingDict(exchange._orders.open)
     exchange._day = CountingDict(exchange._day)
