@@ -126,9 +126,25 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False
 
     @classmethod
     def _of(cls, symbol: str, side: Side, quantity: Any, limit_price: Any, terms: dict[str, Any]) -> Order:
+        if terms:
+            terms = {field: _word(value, field) for field, value in terms.items()}
         if limit_price is not None:
             terms = {"order_type": OrderType.LIMIT, "limit_price": exact(limit_price, "limit_price"), **terms}
         return cls(symbol=symbol, side=side, quantity=exact(quantity, "quantity"), **terms)
+
+
+_WORDS: dict[str, type[StrEnum]] = {"order_type": OrderType, "time_in_force": TimeInForce, "purpose": Purpose}
+
+
+def _word(value: Any, field: str) -> Any:
+    """Return a term that may be given as plain text, such as "GTC", as the word that it is."""
+    kind = _WORDS.get(field)
+    if kind is None or type(value) is kind:
+        return value
+    try:
+        return kind(value)
+    except ValueError:
+        raise ValueError(f"{field}: {value!r} is none of {', '.join(kind)}") from None
 
 
 def exact(value: Decimal | int | str | float, field: str) -> Decimal:

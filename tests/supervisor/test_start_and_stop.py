@@ -360,3 +360,20 @@ def test_timers_that_on_start_arms_make_a_restart_invisible() -> None:
         return tree.heard("a")
 
     assert run(None) == run(20) == run(50) == ["the end"]
+
+
+def test_the_backoff_begins_anew_after_a_long_life() -> None:
+    """An actor that has lived well beyond the longest backoff waits as if it crashed for the first time."""
+    backoff = Backoff(first_ns=1000, longest_ns=4000, jitter=0.0)
+    tree = ToyTree()
+    tree.grow(tree.child("a", backoff=backoff), intensity=PATIENT)
+    waits = []
+    for lives_ns in (0, 0, 100_000):
+        tree.run(tree.dispatcher.now_ns + lives_ns)
+        before = tree.dispatcher.now_ns
+        tree.do("a", lambda a: a.ctx.tell(a.ctx.refer("a"), Do(Fails(1))))
+        deadline = tree.dispatcher.timers.next_deadline_ns()
+        assert deadline is not None
+        waits.append(deadline - before)
+        tree.run(deadline)
+    assert waits == [1000, 2000, 1000]
