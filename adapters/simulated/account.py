@@ -251,7 +251,7 @@ class MarginAccount(Account):
         grown, other = holding.most_long, holding.most_short
         if not is_buy:
             grown, other = other, grown
-        worst_case = grown if grown > other else other
+        worst_case = max(grown, other)
         grown += quantity if replaced is None else quantity - replaced.remaining
         if grown <= worst_case:
             return None
@@ -280,8 +280,8 @@ class MarginAccount(Account):
             holding.most_long -= order.remaining
         else:
             holding.most_short -= order.remaining
-        if not holding.quantity:
-            self._forget_if_flat(holding)
+        if not (holding.quantity or holding.most_long or holding.most_short):
+            del self.exposed[holding.symbol]
 
     def book_fill(
         self, order: WorkingOrder, quantity: Decimal, notional: Decimal, commission: Decimal, at_ns: int
@@ -293,13 +293,8 @@ class MarginAccount(Account):
         if commission:
             cash -= commission
         self.cash = cash
-        if not holding.quantity:
-            self._forget_if_flat(holding)
-
-    def _forget_if_flat(self, holding: Holding) -> None:
-        """Value the symbol no more if nothing is held and no order is open."""
-        if not (holding.most_long or holding.most_short):
-            self.exposed.pop(holding.symbol, None)
+        if not (holding.quantity or holding.most_long or holding.most_short):
+            del self.exposed[holding.symbol]
 
 
 ACCOUNT_TYPES: dict[str, type[Account]] = {"cash": CashAccount, "margin": MarginAccount}

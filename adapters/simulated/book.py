@@ -73,6 +73,8 @@ class Listing:
     """
 
     __slots__ = (
+        "_sure_part",
+        "_whole_lot",
         "ample",
         "asks",
         "bar_end_ns",
@@ -84,8 +86,6 @@ class Listing:
         "row",
         "symbol",
         "taken",
-        "_sure_part",
-        "_whole_lot",
     )
 
     def __init__(self, symbol: str, instrument: Instrument, holding: Holding, sure_part: float) -> None:
@@ -111,12 +111,3 @@ class Listing:
         self.taken = ZERO
         volume = row[4]
         self.ample = int(volume * self._sure_part) - self._whole_lot if 0.0 < volume < inf else 0
-
-    def touched_by(self, low: float, high: float) -> list[WorkingOrder]:
-        """Return the orders that prices from `low` to `high` touch, in no particular order across prices."""
-        orders = list(self.markets.values())
-        if self.bids.best >= low:
-            self.bids.collect(low, orders)
-        if self.asks.best >= -high:
-            self.asks.collect(-high, orders)
-        return orders

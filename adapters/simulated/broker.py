@@ -1,7 +1,7 @@
 """The simulated exchange as a broker port, inline on the dispatcher: commands in, reports posted back at the same instant.
 
-Immediately before an order would be written it checks once more that trading is not halted and that the trading epoch is the one under which
-the order was approved.
+Immediately before an order would be written it checks once more that trading is not halted and that the trading epoch is
+the one under which the order was approved.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Any
 from ...actors.actor import ActorRef
 from ...actors.ports import Command, CommandKind, NewOrder, NotSent, ReplaceRequest, Report
 from .exchange import SimulatedExchange
+
+ADDS_RISK = (NewOrder, ReplaceRequest)
 
 
 class SimulatedBroker:
@@ -33,14 +35,12 @@ class SimulatedBroker:
 
     def accept(self, command: Command, cause: int) -> None:
         """Hand a command to the exchange and post what it says; what adds risk under another epoch is not sent."""
-        kind = type(command)
-        if (kind is NewOrder or kind is ReplaceRequest) and self._epoch() != command.trading_epoch:
+        if isinstance(command, ADDS_RISK) and self._epoch() != command.trading_epoch:
             reports: list[Report] = [self._not_sent(command)]
         else:
             reports = self.exchange.handle(command, self._now_ns())
-        post, connection = self._post, self._connection
         for report in reports:
-            post(connection, report, cause)
+            self._post(self._connection, report, cause)
 
     def _not_sent(self, command: NewOrder | ReplaceRequest) -> NotSent:
         halted = self._epoch() is None

@@ -204,7 +204,7 @@ class SimulatedExchange:
             quantity=quantity,
             remaining=quantity,
             limit=limit,
-            key=NOT_LIMITED if limit is None else float(limit if is_buy else -limit),
+            key=NOT_LIMITED if limit is None else float(limit) if is_buy else -float(limit),
             claim_price=price,
             commission_due=commission,
             sequence=sequence,
@@ -253,7 +253,7 @@ class SimulatedExchange:
             quantity=quantity,
             remaining=quantity - order.filled if order.filled else quantity,
             limit=limit,
-            key=NOT_LIMITED if limit is None else float(limit if order.is_buy else -limit),
+            key=NOT_LIMITED if limit is None else float(limit) if order.is_buy else -float(limit),
             claim_price=price,
             sequence=sequence,
             arrived_ns=now_ns,
@@ -334,11 +334,16 @@ class SimulatedExchange:
             if row is None:
                 continue
             opened, high, low, _, _ = row
-            if not (listing.markets or listing.bids.best >= low or listing.asks.best >= -high):
+            markets, bids, asks = listing.markets, listing.bids, listing.asks
+            if not (markets or bids.best >= low or asks.best >= -high):
                 continue
             if 0.0 < opened < inf and low > 0.0 and high < inf:
                 listing.begin(row, end_ns)
-                touched += listing.touched_by(low, high)
+                touched += markets.values()
+                if bids.best >= low:
+                    bids.collect(low, touched)
+                if asks.best >= -high:
+                    asks.collect(-high, touched)
         if len(touched) > 1:
             touched.sort(key=by_sequence)
         return touched
@@ -392,9 +397,11 @@ class SimulatedExchange:
                 return
             taken = listing.taken + quantity
         listing.taken = taken
-        is_buy = order.is_buy
+        slippage = ZERO
         if price is None:
-            price = self._costs.market_price(reference, is_buy, order.limit)
+            price = self._costs.market_price(reference, order.is_buy, order.limit)
+            if price is not reference:
+                slippage = abs(price - reference) * quantity
         notional = quantity * price
         if quantity is order.remaining:
             order.remaining = ZERO
@@ -409,9 +416,6 @@ class SimulatedExchange:
             order.commission = commission
             order.commission_due = ZERO
         self._account.book_fill(order, quantity, notional, commission, at_ns)
-        slippage = ZERO
-        if price is not reference:
-            slippage = (price - reference if is_buy else reference - price) * quantity
         fill = Fill(
             fill_key=order.broker_order_id + ":" + str(cumulative),
             quantity=quantity,
@@ -428,7 +432,7 @@ class SimulatedExchange:
     def _within_budget(self, listing: Listing, quantity: Decimal) -> Decimal:
         """Return `quantity`, or what is left of the bar's exact budget if that is less."""
         left = self._costs.budget(listing.row[4], listing.instrument.lot) - listing.taken
-        return left if left < quantity else quantity
+        return min(quantity, left)  # of two equals the first: the very object that tells a full fill
 
 
 def _lateness(now_ns: int, not_after_ns: int) -> str:

@@ -28,7 +28,7 @@ def base_id_of(wire_id: str) -> str:
     return wire_id.rpartition(".")[0] or wire_id
 
 
-class OrderSummary(msgspec.Struct, eq=False):
+class OrderSummary(msgspec.Struct, eq=False, gc=False):
     """What is told of an order when asked. `wire_id` is its last leg."""
 
     wire_id: str
@@ -40,7 +40,7 @@ class OrderSummary(msgspec.Struct, eq=False):
     commission: Decimal = ZERO
 
 
-class WorkingOrder(OrderSummary, kw_only=True):
+class WorkingOrder(OrderSummary, kw_only=True, gc=True):
     """The last leg of an order at the exchange, and what it still claims of the account. A replacement makes another.
 
     `quantity` and `filled` count all legs. `key` is the limit price as a float, negated for a sell. `sequence` is the
@@ -103,12 +103,20 @@ class OrderIndex:
 
     def finish(self, order: WorkingOrder, state: BrokerOrderState) -> None:
         """Take the order off the open ones and remember how it ended."""
-        order.state = state
         base_id = order.base_id
         del self.open[base_id]
         if len(self._younger) >= self._size:
             self._elder, self._younger = self._younger, {}
-        self._younger[base_id] = order
+        # Not the order itself: thousands of them would cost the garbage collector more than their summaries cost here.
+        self._younger[base_id] = OrderSummary(
+            order.wire_id,
+            state,
+            order.broker_order_id,
+            order.earlier_wire_ids,
+            order.filled,
+            order.notional,
+            order.commission,
+        )
 
     def reject(self, base_id: str, wire_id: str) -> None:
         """Remember an order that never worked."""

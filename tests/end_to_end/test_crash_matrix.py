@@ -111,6 +111,29 @@ def test_every_handler_is_reached_with_orders_in_every_state(baseline: Baseline)
     assert {"PENDING", "pending new"} <= everything
 
 
+ENDS = {
+    "FILLED ": "filled late doubt slow-accept short-replace twice poisoned last",
+    "CANCELLED REQUESTED": "partial resting cancelled slow-cancel slow-replace quick-cancel unknown-cancel unsent-cancel "
+    "refused-cancel unsent-replace denied-replace replaced",
+    "CANCELLED EXPIRED": "expiring expiring-late",
+    "CANCELLED NOT_SENT": "absent lost not-sent",
+    "REJECTED NO": "refused refused-1 refused-2 refused-3",
+    "REJECTED LOT_SIZE": "denied-lot",
+    "REJECTED UNKNOWN_SYMBOL": "denied-symbol",
+    "REJECTED TRADING_HALTED": "halted-1 halted-2",
+}
+"""How the script's orders end, by state and reason."""
+
+
+def test_the_scenario_ends_as_it_should(baseline: Baseline) -> None:
+    """The run that all others are compared with is itself right: each order ends as its story wants it."""
+    ends = {s.client_order_id: f"{s.state} {s.reason}" for s in baseline.outcome.orders.values() if not s.order.parent}
+    assert ends == {order_id: end for end, ids in ENDS.items() for order_id in ids.split()}
+    assert baseline.outcome.orders["replaced"].quantity == 20
+    assert baseline.outcome.orders["slow-replace"].quantity == 25
+    assert baseline.outcome.cash == baseline.outcome.broker_cash
+
+
 def test_increasers_waited_for_the_cash(baseline: Baseline) -> None:
     """The scenario's targets include one whose order had to wait until another had sold."""
     orders = [status for status in baseline.outcome.orders.values() if status.order.parent == "rebalancer:1"]

@@ -132,6 +132,34 @@ def test_orders_are_live_from_the_next_bar(market: Any) -> None:
     assert fills(m.bar(12.0)) == [("o1.1", 5, "12.0")]
 
 
+@pytest.mark.parametrize(("side", "limit"), [("buy", None), ("sell", None), ("buy", "20.00"), ("buy", "9.50")])
+@pytest.mark.parametrize(("late_ns", "price"), [(0, True), (1, False), (MINUTE_NS - 1, False)])
+def test_an_order_inside_a_bar_waits_for_the_next(
+    market: Any, side: str, limit: str | None, late_ns: int, price: bool
+) -> None:
+    """Whoever arrives after a bar began meets neither its open nor its range, but the symbol's next bar whole."""
+    m = market(**LONG_AND_RICH)
+    m.bar(10.0)
+    m.now_ns += late_ns
+    getattr(m, side)(5, limit)
+    m.now_ns -= late_ns
+    first, second = fills(m.bar(11.0, 12.0, 9.0, 10.0)), fills(m.bar(11.0, 12.0, 9.0, 10.0))
+    expected = [("o1.1", 5, "9.50" if limit == "9.50" else "11.0")]
+    assert (first, second) == ((expected, []) if price else ([], expected))
+
+
+def test_a_replacement_inside_a_bar_waits_for_the_next(market: Any) -> None:
+    """A leg is live from its own arrival: what the order before it could have met in the running bar is lost."""
+    m = market()
+    m.bar(10.0)
+    m.buy(5)
+    m.now_ns += 1
+    m.replace("o1.1", "o1.2", 6)
+    m.now_ns -= 1
+    assert fills(m.bar(11.0)) == []
+    assert fills(m.bar(12.0)) == [("o1.2", 6, "12.0")]
+
+
 def test_an_order_waits_for_a_bar_of_its_symbol(market: Any) -> None:
     """Bars of other symbols leave an order alone."""
     m = market()
@@ -150,6 +178,10 @@ def test_an_order_waits_for_a_bar_of_its_symbol(market: Any) -> None:
         ("0.1", 5.0, []),
         ("0.1", 0.0, []),
         ("0.1", -5.0, []),
+        ("0.1", -inf, []),
+        ("0.1", 249.0, [24, 1]),  # just below the order
+        ("0.1", 250.0, [25]),
+        ("0.1", 261.0, [25]),
         ("0.1", nan, [25]),
         ("0.1", inf, [25]),
         (None, 0.0, [25]),

@@ -33,6 +33,7 @@ from ordersmith.actors.ports import (
 from ordersmith.adapters.simulated.exchange import ExchangeRules, SimulatedExchange
 
 MINUTE_NS = 60_000_000_000
+SECOND_NS = 1_000_000_000
 FOREVER_NS = 1 << 62
 INSTRUMENTS = {"A": Instrument(), "L": Instrument(lot=Decimal(5))}
 
@@ -177,7 +178,7 @@ class NaiveExchange:
         reports: list[Any] = []
         self.budgets = {symbol: self.budget(symbol, row[4]) for symbol, row in bars.rows.items()}
         for order in self.open():
-            if order.symbol in bars.rows and order.arrived_ns < bars.end_ns:
+            if order.symbol in bars.rows and order.arrived_ns <= bars.start_ns:
                 self.match(order, bars, reports)
         self.closes.update({symbol: exact(row[3]) for symbol, row in bars.rows.items()})
         for order in self.open():
@@ -279,13 +280,14 @@ NEW = st.tuples(
     LIMIT,
     st.booleans(),
 )
+WAIT = st.tuples(st.just("wait"), st.integers(1, 59))
 CANCEL = st.tuples(st.just("cancel"), st.integers(0, 30))
 REPLACE = st.tuples(st.just("replace"), st.integers(0, 30), st.sampled_from([0, 5, 10, 25, 60, 12]), LIMIT)
 FIRST_BARS = ("bar", {"A": (10.0, 10.2, 9.8, 10.0, 500.0), "L": (9.9, 10.2, 9.8, 10.1, 500.0)}, 1)
 ACTIONS = st.builds(
     lambda starts, actions: [FIRST_BARS] * starts + actions,
     st.sampled_from([1, 1, 1, 0]),
-    st.lists(st.one_of(BAR, BAR, NEW, NEW, NEW, CANCEL, REPLACE), min_size=25, max_size=60),
+    st.lists(st.one_of(BAR, BAR, NEW, NEW, NEW, WAIT, CANCEL, REPLACE), min_size=25, max_size=60),
 )
 
 
@@ -295,6 +297,7 @@ class Run:
     def __init__(self, exchange: Any) -> None:
         self.exchange = exchange
         self.now_ns = 0
+        self.begun_ns = 0  # where the next bar begins
         self.session = 0
         self.bars: list[Bars] = []
         self.legs: list[str] = []
@@ -321,10 +324,15 @@ class Run:
         return legs[index // 4 % len(legs)] if legs else "none.1"
 
     def bar(self, bar_rows: Any, session: int) -> None:
-        start_ns, self.now_ns = self.now_ns, self.now_ns + MINUTE_NS
+        start_ns = self.begun_ns
+        self.begun_ns = self.now_ns = start_ns + MINUTE_NS
         self.bars.append(Bars(start_ns, self.now_ns, self.session, not session, bar_rows))
         self.session += not session
         self.keep(self.exchange.on_bars(self.bars[-1]))
+
+    def wait(self, seconds: int) -> None:
+        """Let time pass inside the bar that has begun."""
+        self.now_ns = max(self.now_ns, self.begun_ns + seconds * SECOND_NS)
 
     def send(self, wire_id: str, order: Order, command: Any) -> None:
         self.legs.append(wire_id)
@@ -427,7 +435,7 @@ def test_orders_fill_as_far_as_they_may(rules: ExchangeRules, actions: list[Any]
             met.append((bars.end_ns, base_id))
             keys.append(fill.fill_key)
             assert run.sent_ns[report.wire_id] <= fill.at_ns <= now_ns
-            assert rules.fill == "close" or run.sent_ns[report.wire_id] < bars.end_ns
+            assert rules.fill == "close" or run.sent_ns[report.wire_id] <= bars.start_ns
     assert sorted(ended) == sorted(accepted)
     assert len(met) == len(set(met))
     assert len(keys) == len(set(keys))
