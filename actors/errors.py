@@ -34,7 +34,7 @@ class DataError(OrdersmithError):
 
 
 class OrderCommandError(OrdersmithError):
-    """A command that cannot be obeyed as given; nothing was changed."""
+    """A command that cannot be obeyed as given; it changed nothing. The message names what was taken of the same batch."""
 
 
 class Overloaded(OrdersmithError):

@@ -157,7 +157,9 @@ class BacktestExecutor(OrderExecutor):
         parts = answer if isinstance(answer, list) else [answer]
         refused = [part.text for part in parts if isinstance(part, CommandRefused)]
         if refused:
-            raise OrderCommandError("; ".join(refused))
+            taken = [f"{part.client_order_id} ({part.state})" for part in parts if isinstance(part, OrderStatus)]
+            also = f"; of the same batch were taken: {', '.join(taken)}" if taken else ""
+            raise OrderCommandError("; ".join(refused) + also)
         if any(isinstance(part, Unknown) for part in parts):
             raise ExecutorFailed(f"{actor} lost the request to a crash; ask for the orders' status by id")
         return answer

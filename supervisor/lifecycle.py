@@ -19,7 +19,7 @@ from ..actors.errors import ActorError
 from ..actors.events import ActorQuarantined, ActorRestarted, Escalated, MessagePoisoned
 from ..actors.messages import Unknown
 from .cell import NOBODY, Cell
-from .crash_report import crash_report
+from .crash_report import crash_report, order_of
 from .dispatcher import Dispatcher
 from .supervision import Restart, Supervisor, SupervisorSpec, Verdict, backoff_ns
 
@@ -156,7 +156,7 @@ class Lifecycle:
         received = type(message).__name__
         poison = attempt > 1
         if poison:
-            dispatcher.state(MessagePoisoned(cell.name, received, repr(error), _order_of(cell, message)))
+            dispatcher.state(MessagePoisoned(cell.name, received, repr(error), order_of(cell, message)))
             self._answer_unknown(message)
         verdict = cell.supervisor.judge(cell.name, cell.spec, dispatcher.now_ns)
         if verdict is Verdict.RESTART:
@@ -395,17 +395,6 @@ class Lifecycle:
         del self.dispatcher.cells[cell.name]
         cell.supervisor.forget(cell.name)
         self._give_up_on(cell)
-
-
-def _order_of(cell: Cell, message: Any) -> str:
-    """Return the id of the order that a message is about: its actor's, or the one that the message names."""
-    if cell.entity:
-        return cell.name.partition("/")[2]
-    for part in (message, getattr(message, "order", None), getattr(getattr(message, "approved", None), "order", None)):
-        order_id: str = getattr(part, "client_order_id", "")
-        if order_id:
-            return order_id
-    return str(getattr(message, "wire_id", "")).rpartition(".")[0]
 
 
 class _Kernel(Actor[RestartDue | ShutdownDeadline]):

@@ -211,5 +211,5 @@ def test_a_handler_without_an_annotation_is_an_error() -> None:
 
         class Silent(Actor[int]):
             @handler
-            def take(self, message) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+            def take(self, message) -> None:  # type: ignore[no-untyped-def]
                 pass

@@ -347,3 +347,13 @@ async def test_several_executors_do_not_know_each_other() -> None:
                 tasks.start_soon(one, symbol, copy)
     assert alone["A"] != alone["B"]
     assert together == {(symbol, copy): alone[symbol] for symbol in ("A", "B") for copy in (1, 2)}
+
+
+async def test_the_error_of_a_batch_names_what_was_taken() -> None:
+    """A batch with one impossible order says which of the others went ahead."""
+    executor = BacktestExecutor({}, feed=feed())
+    await executor.advance()
+    with pytest.raises(OrderCommandError, match=r"'no good!'.*were taken: fine \(SUBMITTED\)"):
+        await executor.submit_orders(
+            [Order.buy("A", 1, client_order_id="fine"), Order.buy("A", 1, client_order_id="no good!")]
+        )
