@@ -37,7 +37,6 @@ class Dispatcher:
     """
 
     __slots__ = (
-        "__dict__",
         "_cause",
         "_effects",
         "_fresh",
