@@ -7,6 +7,7 @@ compare as their exact prices do. Equal floats may hide different prices; who fi
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from decimal import Decimal
 from math import ceil, inf
 from typing import TYPE_CHECKING
 
@@ -111,3 +112,11 @@ class Listing:
         self.taken = ZERO
         volume = row[4]
         self.ample = int(volume * self._sure_part) - self._whole_lot if 0.0 < volume < inf else 0
+
+    def reaches(self, order: WorkingOrder, limit: Decimal, at_touch: bool) -> bool:
+        """Tell whether the bar trades through the limit of an order that it touches, or to it where that is enough."""
+        extreme = self.row[2] if order.is_buy else self.row[1]
+        if abs(order.key) != extreme:
+            return True
+        exact = as_decimal(extreme)
+        return at_touch if limit == exact else (limit > exact) is order.is_buy

@@ -42,7 +42,6 @@ from ...actors.ports import (
     NewOrder,
     NotSent,
     OrderAbsent,
-    OrderFound,
     Rejected,
     Replaced,
     ReplaceRefused,
@@ -53,7 +52,7 @@ from ...actors.ports import (
 from .account import ACCOUNT_TYPES
 from .book import NOT_LIMITED, Listing
 from .costs import Costs, as_decimal
-from .orders import OrderIndex, WorkingOrder, base_id_of
+from .orders import OrderIndex, WorkingOrder, leg_refusal
 from .rules import CAPABILITIES, ExchangeRules, Refusal, RefusalCode, refusal, terms_refusal
 
 __all__ = ["ExchangeRules", "SimulatedExchange"]
@@ -118,8 +117,8 @@ class SimulatedExchange:
             handler = self._handlers[type(command)]
         except KeyError:
             known = ", ".join(kind.__name__ for kind in self._handlers)
-            wrong = f"command: {type(command).__name__} is none that the exchange takes; give one of {known}"
-            raise TypeError(wrong) from None
+            name = type(command).__name__
+            raise TypeError(f"command: {name} is none that the exchange takes; give one of {known}") from None
         return handler(command, now_ns)
 
     def on_bars(self, bars: Bars) -> list[Report]:
@@ -189,8 +188,7 @@ class SimulatedExchange:
             text = f"symbol: {listing.symbol} has no last price; a market order needs one, a limit order does not"
             return refusal(RefusalCode.NO_MARKET_DATA, text)
         is_buy = terms.side is BUY
-        commission = self._commission
-        refused = account.order_refusal(listing.holding, is_buy, quantity, price, commission)
+        refused = account.order_refusal(listing.holding, is_buy, quantity, price, self._commission)
         if refused is not None:
             return refused
         self._sequence = sequence = self._sequence + 1
@@ -206,7 +204,7 @@ class SimulatedExchange:
             limit=limit,
             key=NOT_LIMITED if limit is None else float(limit) if is_buy else -float(limit),
             claim_price=price,
-            commission_due=commission,
+            commission_due=self._commission,
             sequence=sequence,
             arrived_ns=now_ns,
         )
@@ -263,10 +261,9 @@ class SimulatedExchange:
 
     def _replace_refusal(self, order: WorkingOrder, command: ReplaceRequest, price: Decimal) -> Refusal | None:
         wire_id, quantity = command.new_wire_id, command.quantity
-        if base_id_of(wire_id) != order.base_id:
-            return refusal(RefusalCode.UNKNOWN_ORDER, f"new_wire_id: {wire_id} is not a leg of {order.base_id}")
-        if wire_id in (order.wire_id, order.base_id, *order.earlier_wire_ids):
-            return refusal(RefusalCode.DUPLICATE_ORDER_ID, f"new_wire_id: the leg {wire_id} was made before")
+        refused = leg_refusal(order, wire_id)
+        if refused is not None:
+            return refused
         order_type = MARKET if order.limit is None else LIMIT
         time_in_force = DAY if order.is_day else GTC
         instrument = order.listing.instrument
@@ -283,10 +280,7 @@ class SimulatedExchange:
 
     def _status(self, command: StatusRequest, now_ns: int) -> list[Report]:
         found = self._orders.summary(command.wire_id)
-        if found is None:
-            return [OrderAbsent(command.wire_id)]
-        average = found.notional / found.filled if found.filled else None
-        return [OrderFound(found.wire_id, found.broker_order_id, found.state, found.filled, average, found.commission)]
+        return [OrderAbsent(command.wire_id) if found is None else found.report()]
 
     # -- the book
 
@@ -353,17 +347,8 @@ class SimulatedExchange:
         opened = order.listing.open
         if opened <= limit if order.is_buy else opened >= limit:
             self._execute(order, None, opened, bars.start_ns, reports)
-        elif self._reaches(order, limit):
+        elif order.listing.reaches(order, limit, self._fills_at_touch):
             self._execute(order, limit, limit, bars.end_ns, reports)
-
-    def _reaches(self, order: WorkingOrder, limit: Decimal) -> bool:
-        """Tell whether the bar trades through the limit of an order that it touches, or to it where that is enough."""
-        row = order.listing.row
-        extreme = row[2] if order.is_buy else row[1]
-        if abs(order.key) != extreme:
-            return True
-        exact = as_decimal(extreme)
-        return self._fills_at_touch if limit == exact else (limit > exact) is order.is_buy
 
     def _match_close(self, order: WorkingOrder, now_ns: int, reports: list[Report]) -> None:
         """Fill a new order at the close of the bar that has ended at this very instant, if its symbol has one."""
@@ -392,7 +377,8 @@ class SimulatedExchange:
         quantity = order.remaining
         taken = listing.taken + quantity
         if taken > listing.ample:
-            quantity = self._within_budget(listing, quantity)
+            left = self._costs.budget(listing.row[4], listing.instrument.lot) - listing.taken
+            quantity = min(quantity, left)  # of two equals the first, by which a full fill is told below
             if not quantity:
                 return
             taken = listing.taken + quantity
@@ -428,11 +414,6 @@ class SimulatedExchange:
         if not order.remaining:
             self._withdraw(order)
             self._orders.finish(order, DONE)
-
-    def _within_budget(self, listing: Listing, quantity: Decimal) -> Decimal:
-        """Return `quantity`, or what is left of the bar's exact budget if that is less."""
-        left = self._costs.budget(listing.row[4], listing.instrument.lot) - listing.taken
-        return min(quantity, left)  # of two equals the first: the very object that tells a full fill
 
 
 def _lateness(now_ns: int, not_after_ns: int) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ...actors.model import ZERO
-from ...actors.ports import BrokerOrderState
+from ...actors.ports import BrokerOrderState, OrderFound
 from .rules import Refusal, RefusalCode, refusal
 
 if TYPE_CHECKING:
@@ -39,6 +39,11 @@ class OrderSummary(msgspec.Struct, eq=False, gc=False):
     notional: Decimal = ZERO
     commission: Decimal = ZERO
 
+    def report(self) -> OrderFound:
+        """Return this as an answer to a status request."""
+        average = self.notional / self.filled if self.filled else None
+        return OrderFound(self.wire_id, self.broker_order_id, self.state, self.filled, average, self.commission)
+
 
 class WorkingOrder(OrderSummary, kw_only=True, gc=True):
     """The last leg of an order at the exchange, and what it still claims of the account. A replacement makes another.
@@ -61,6 +66,15 @@ class WorkingOrder(OrderSummary, kw_only=True, gc=True):
     sequence: int
     arrived_ns: int
     claim: Decimal = ZERO
+
+
+def leg_refusal(order: WorkingOrder, wire_id: str) -> Refusal | None:
+    """Return why the order's next leg cannot have this id, None when it can."""
+    if base_id_of(wire_id) != order.base_id:
+        return refusal(RefusalCode.UNKNOWN_ORDER, f"new_wire_id: {wire_id} is not a leg of {order.base_id}")
+    if wire_id in (order.wire_id, order.base_id, *order.earlier_wire_ids):
+        return refusal(RefusalCode.DUPLICATE_ORDER_ID, f"new_wire_id: the leg {wire_id} was made before")
+    return None
 
 
 class OrderIndex:
