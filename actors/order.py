@@ -299,7 +299,12 @@ class Order(Actor[OrderMessage]):
         if machine.proof is NOTHING:
             denial = Denial("INTERNAL_ERROR", "checking the order failed twice, so it was not sent", {})
             self._close(OrderDenied(machine.order.client_order_id, denial))
-        elif not machine.is_closed or machine.cumulative is not None:
+            return
+        held = self.ctx.view("risk_gate").exposure.open.get(machine.order.client_order_id)
+        if held is not None and held.offered is not None and machine.replace is NO:
+            text = "the approval of the replacement was lost, so it was not sent"
+            self.ctx.record(OrderReplaceRefused(machine.order.client_order_id, "INTERNAL_ERROR", text))
+        if not machine.is_closed or machine.cumulative is not None:
             self.ctx.tell(self._connection(), QueryLeg(machine.wire_id))
 
     # --- Helpers ---------------------------------------------------------------------------------------------------------

@@ -19,8 +19,17 @@ from ordersmith.actors.events import (
     OrderReplaced,
     OrderReplaceRefused,
 )
-from ordersmith.actors.messages import CancelOrders, CommandRefused, Recheck, ReplaceOrder, SubmitOrders
+from ordersmith.actors.messages import (
+    CancelOrders,
+    CommandRefused,
+    Recheck,
+    ReplaceOrder,
+    ReplacePassed,
+    SubmitOrders,
+    Unknown,
+)
 from ordersmith.actors.model import Order, OrderState, OrderStatus
+from ordersmith.actors.order import Order as OrderActor
 from ordersmith.actors.ports import (
     BrokerOrderState,
     Cancelled,
@@ -470,3 +479,19 @@ def test_the_parent_hears_of_the_end_once() -> None:
     world.says(accepted(wire_id), executed(wire_id, "k1", 4, 10, 4), Cancelled(wire_id), Cancelled(wire_id))
     world.says(executed(wire_id, "k2", 6, 10, 10), Expired(wire_id))
     assert [(message.symbol, message.reason) for message in told] == [("A", "BROKER")]
+
+
+def test_a_replacement_whose_approval_was_lost_can_be_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An approval that crashes the order twice is dropped: the gate lets go of it, and the next replacement passes."""
+    world = working()
+    monkeypatch.setitem(OrderActor.handlers, ReplacePassed, broken)
+    assert isinstance(world.replace("o", 20), Unknown)
+    monkeypatch.undo()
+    held = world.exposure.open["o"]
+    assert (held.remaining, held.offered) == (10, None)
+    assert world.replace("o", 15).pending == ("replace",)
+
+
+def broken(actor: object, message: object) -> None:
+    """Crash whatever the message is."""
+    raise RuntimeError("broken")
