@@ -11,27 +11,16 @@ import msgspec
 
 from .actor import Actor, Record, fold, handler
 from .events import SessionClosed, SessionOpened
-from .messages import CancelLeg, ConnectionMessage, LateReport, PlaceOrder, QueryLeg, ReplaceLeg
+from .messages import BrokerReport, CancelLeg, ConnectionMessage, LateReport, PlaceOrder, QueryLeg, ReplaceLeg
 from .ports import (
-    Accepted,
-    Cancelled,
-    CancelRefused,
     CancelRequest,
     CommandKind,
     Connect,
     Connected,
     Disconnect,
     Disconnected,
-    Executed,
-    Expired,
     NewOrder,
     NotSent,
-    OrderAbsent,
-    OrderFound,
-    OutcomeUnknown,
-    Rejected,
-    Replaced,
-    ReplaceRefused,
     ReplaceRequest,
     StatusRequest,
 )
@@ -121,21 +110,7 @@ class BrokerConnection(Actor[ConnectionMessage]):
     # --- From the broker -----------------------------------------------------------------------------------------------
 
     @handler
-    def report(
-        self,
-        message: Accepted
-        | Rejected
-        | Executed
-        | Cancelled
-        | Expired
-        | CancelRefused
-        | Replaced
-        | ReplaceRefused
-        | OrderFound
-        | OrderAbsent
-        | OutcomeUnknown
-        | NotSent,
-    ) -> None:
+    def report(self, message: BrokerReport) -> None:
         ctx = self.ctx
         order_id = message.wire_id.rpartition(".")[0]
         order = ctx.find("order/" + order_id)

@@ -303,30 +303,8 @@ class CooldownOver(Message, frozen=True):
     epoch: int
 
 
-DeskMessage = SubmitOrders | CancelOrders | ReplaceOrder | GetOrderStatus | LateReport | HistoryFound | MessagePoisoned
-OrderMessage = (
-    CancelOrder
-    | ChangeOrder
-    | OrderPassed
-    | OrderRefused
-    | ReplacePassed
-    | ReplaceDenied
-    | Recheck
-    | Accepted
-    | Rejected
-    | Executed
-    | Cancelled
-    | Expired
-    | CancelRefused
-    | Replaced
-    | ReplaceRefused
-    | OrderFound
-    | OrderAbsent
-    | OutcomeUnknown
-    | NotSent
-)
-GateMessage = CheckOrder | CheckReplace | GetAccountInfo
-BreakerMessage = HaltTrading | ResumeTrading | OrderRejected | Escalated | CooldownOver
+# --- Who receives what -----------------------------------------------------------------------------------------------
+
 BrokerReport = (
     Accepted
     | Rejected
@@ -341,25 +319,12 @@ BrokerReport = (
     | OutcomeUnknown
     | NotSent
 )
-ConnectionMessage = (
-    PlaceOrder
-    | CancelLeg
-    | ReplaceLeg
-    | QueryLeg
-    | Connected
-    | Disconnected
-    | Accepted
-    | Rejected
-    | Executed
-    | Cancelled
-    | Expired
-    | CancelRefused
-    | Replaced
-    | ReplaceRefused
-    | OrderFound
-    | OrderAbsent
-    | OutcomeUnknown
-    | NotSent
+DeskMessage = SubmitOrders | CancelOrders | ReplaceOrder | GetOrderStatus | LateReport | HistoryFound | MessagePoisoned
+OrderMessage = (
+    CancelOrder | ChangeOrder | OrderPassed | OrderRefused | ReplacePassed | ReplaceDenied | Recheck | BrokerReport
 )
+GateMessage = CheckOrder | CheckReplace | GetAccountInfo
+BreakerMessage = HaltTrading | ResumeTrading | OrderRejected | Escalated | CooldownOver
+ConnectionMessage = PlaceOrder | CancelLeg | ReplaceLeg | QueryLeg | Connected | Disconnected | BrokerReport
 JournalMessage = LookUpOrder | GetFilledOrders | HistoryFound | FilledFound
 RebalancerMessage = SetTargets | Flatten | ChildClosed | LookAgain
