@@ -118,21 +118,21 @@ class Start(msgspec.Struct, frozen=True):
     """Run the strategy's `on_start`."""
 
 
-class StrategyHost(
-    Actor[
-        Start
-        | Bars
-        | OrderAccepted
-        | OrderRejected
-        | OrderDenied
-        | OrderFilled
-        | OrderCancelled
-        | OrderCancelRefused
-        | OrderReplaced
-        | OrderReplaceRefused
-        | OrderInDoubt
-    ]
-):
+OrderNews = (
+    OrderAccepted
+    | OrderRejected
+    | OrderDenied
+    | OrderFilled
+    | OrderCancelled
+    | OrderCancelRefused
+    | OrderReplaced
+    | OrderReplaceRefused
+    | OrderInDoubt
+)
+"""What `on_order` is told of."""
+
+
+class StrategyHost(Actor[Start | Bars | OrderNews]):
     """Hosts one strategy.
 
     It is `temporary`: a strategy that raised is not started again, because its state is its own.
@@ -184,18 +184,7 @@ class StrategyHost(
             self._on_bars(message)
 
     @handler
-    def order_changed(
-        self,
-        message: OrderAccepted
-        | OrderRejected
-        | OrderDenied
-        | OrderFilled
-        | OrderCancelled
-        | OrderCancelRefused
-        | OrderReplaced
-        | OrderReplaceRefused
-        | OrderInDoubt,
-    ) -> None:
+    def order_changed(self, message: OrderNews) -> None:
         if self._update is not None and type(message) is OrderFilled:
             self._filled[message.client_order_id] = None
         if self._on_order is not None:
