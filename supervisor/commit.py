@@ -107,7 +107,7 @@ class CommitLog:
 
         For whoever has snapshots of them.
         """
-        if self.outbox or self._busy or not self.settled:
+        if self._busy or not self.settled:
             return False
         self.write()
         if self._busy:

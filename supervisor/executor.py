@@ -7,6 +7,8 @@ from decimal import Decimal
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from ..actors.actor import ReplyTo
 from ..actors.errors import ConfigError, ExecutorFailed, OrderCommandError
 from ..actors.executor import OrderExecutor
@@ -52,7 +54,7 @@ class BacktestExecutor(OrderExecutor):
         feed: Feed | None = None,
         name: str = "main",
     ) -> None:
-        self.settings = config if isinstance(config, Settings) else load_settings(config)
+        self.settings = as_backtest(config if isinstance(config, Settings) else load_settings(config))
         self.feed: Feed = feed if feed is not None else feed_of(self.settings)
         self._backtest = Backtest(self.settings, self.feed, () if strategy is None else ((name, strategy),))
         self._bars: Iterator[Bars] | None = None
@@ -163,6 +165,11 @@ class BacktestExecutor(OrderExecutor):
         if any(isinstance(part, Unknown) for part in parts):
             raise ExecutorFailed(f"{actor} lost the request to a crash; ask for the orders' status by id")
         return answer
+
+
+def as_backtest(settings: Settings) -> Settings:
+    """Return the settings with the mode set aside, so that what depends on it (the window for duplicates) is a backtest's."""
+    return replace(settings, execution=replace(settings.execution, mode="backtest"))
 
 
 def load_settings(config: str | PathLike[str] | Mapping[str, Any], overrides: Sequence[str] = ()) -> Settings:

@@ -357,3 +357,13 @@ async def test_the_error_of_a_batch_names_what_was_taken() -> None:
         await executor.submit_orders(
             [Order.buy("A", 1, client_order_id="fine"), Order.buy("A", 1, client_order_id="no good!")]
         )
+
+
+@pytest.mark.parametrize("mode", [{"mode": "paper"}, {"mode": "live", "alpaca": {"paper": False}}])
+async def test_a_backtest_is_one_whatever_the_configuration_is_for(mode: dict[str, Any]) -> None:
+    """A configuration made for paper or live trades backtests with the settings of a backtest: equal orders are meant."""
+    executor = BacktestExecutor({"execution": mode}, feed=feed())
+    await executor.advance()
+    statuses = await executor.submit_orders([Order.buy("A", 1), Order.buy("A", 1)])
+    assert [status.state for status in statuses] == ["SUBMITTED", "SUBMITTED"]
+    assert executor.settings.execution.mode == "backtest"
