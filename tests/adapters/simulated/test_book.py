@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ordersmith.actors.model import TimeInForce
+from ordersmith.adapters.simulated.costs import as_decimal
 
 MARGIN = {"account_type": "margin", "cash": 10_000_000, "participation": None}
 GTC = {"time_in_force": TimeInForce.GTC}
@@ -69,10 +70,16 @@ def crowded(market: Callable[..., Any], resting: int) -> Any:
 
 @contextmanager
 def counted() -> Iterator[dict[str, int]]:
-    """Count the lines of Python that run and the looks into the counting containers."""
+    """Count our own lines that run and the looks into the counting containers.
+
+    Others' lines come and go, as with a garbage collection in between; and a price that is remembered costs less than a new one.
+    """
+    as_decimal.cache_clear()
     count = {"lines": 0, "looks": 0}
 
     def trace(frame: Any, event: str, argument: Any) -> Any:
+        if not frame.f_globals.get("__name__", "").startswith("ordersmith."):
+            return None
         count["lines"] += event == "line"
         return trace
 
