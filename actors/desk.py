@@ -142,7 +142,7 @@ class Desk(Actor[DeskMessage]):
                 CommandRefused(f"order {message.client_order_id} is quarantined; it can only be cancelled"),
             )
         else:
-            self.ctx.tell(order, ChangeOrder(message.quantity, message.limit_price, message.reply_to))
+            self.ctx.tell(order, ChangeOrder(message.change, message.reply_to))
 
     @handler
     def status(self, message: GetOrderStatus) -> None:
@@ -220,10 +220,12 @@ class Desk(Actor[DeskMessage]):
 
     def _let_go(self) -> None:
         """Stop the order actors that have been closed for long and still are; stopping one that is gone already does nothing."""
+        ctx = self.ctx
         for order_id in self.state.leaving:
-            order, machine = self._find(order_id), self._machine(order_id)
-            if order is not None and machine is not None and machine.is_closed:
-                self.ctx.stop(order)
+            name = "order/" + order_id
+            order = ctx.find(name)
+            if order is not None and ctx.view(name).is_closed:
+                ctx.stop(order)
         self.state.leaving = []
 
     # --- Fold ----------------------------------------------------------------------------------------------------------

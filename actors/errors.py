@@ -4,6 +4,9 @@
     ├── ConfigError                 the configuration is wrong: correct it
     ├── DataError                   market data is unusable: correct the file, or skip bad rows
     ├── OrderCommandError           the command is wrong: unknown order, an id reused with other terms
+    ├── UsageError                  the program does what an executor does not allow: correct the program
+    │   └── ExecutorClosed          the executor was left: open another
+    ├── DataEnded                   a simulated program still waited when its data were over; `result` has the run
     ├── Overloaded                  too many requests are open: ask again later
     ├── BrokerError
     │   ├── BrokerUnavailable       try again later
@@ -20,6 +23,8 @@ A denied or rejected order is not an exception: it is a state with a reason.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class OrdersmithError(Exception):
     """Base of all errors that Ordersmith raises on purpose."""
@@ -35,6 +40,22 @@ class DataError(OrdersmithError):
 
 class OrderCommandError(OrdersmithError):
     """A command that cannot be obeyed as given; it changed nothing. The message names what was taken of the same batch."""
+
+
+class UsageError(OrdersmithError):
+    """The program uses an executor as it cannot be used; nothing was changed."""
+
+
+class ExecutorClosed(UsageError):
+    """The executor was left: it answers nothing any more, only `result()` stays."""
+
+
+class DataEnded(OrdersmithError):
+    """A simulated program still waited when its data were over; it was cancelled. `result` is what was done until then."""
+
+    def __init__(self, text: str, result: Any) -> None:
+        super().__init__(text)
+        self.result = result
 
 
 class Overloaded(OrdersmithError):

@@ -11,8 +11,8 @@ from enum import StrEnum
 import msgspec
 
 from .actor import Event
-from .model import Fill, Order, OrderState, Purpose, Side, TradingState
-from .ports import BrokerPosition, Capabilities, CommandKind
+from .model import ZERO, Fill, Order, OrderState, Purpose, Side, Terms, TradingState
+from .ports import AdjustmentCause, BrokerPosition, Capabilities, CashKind, CommandKind
 
 # --- Events: orders --------------------------------------------------------------------------------------------------
 
@@ -142,8 +142,7 @@ class OrderReplaceRequested(OrderEvent, frozen=True):
     """An approved replacement will be sent as `wire_id`."""
 
     wire_id: str
-    quantity: Decimal
-    limit_price: Decimal | None
+    terms: Terms
 
 
 class OrderReplaced(OrderEvent, frozen=True):
@@ -151,8 +150,7 @@ class OrderReplaced(OrderEvent, frozen=True):
 
     wire_id: str
     broker_order_id: str
-    quantity: Decimal
-    limit_price: Decimal | None
+    terms: Terms
 
 
 class OrderReplaceRefused(OrderEvent, frozen=True):
@@ -168,6 +166,13 @@ class OrderInDoubt(OrderEvent, frozen=True):
 
     kind: CommandKind
     reason: str
+
+
+class OrderRestated(OrderEvent, frozen=True):
+    """The broker changed its terms by itself, after a corporate action."""
+
+    terms: Terms
+    text: str
 
 
 # --- Events: account, targets, trading state -------------------------------------------------------------------------
@@ -190,6 +195,57 @@ class SessionClosed(Event, frozen=True):
 
     account: str
     reason: str
+
+
+class AccountEvent(Event, frozen=True):
+    """Something that happened to an account without an order; `activity_id` is the broker's, told once."""
+
+    account: str
+    activity_id: str
+
+
+class CashMoved(AccountEvent, frozen=True):
+    """Cash came (positive) or went without a trade; see `ports.CashMovement`."""
+
+    kind: CashKind
+    amount: Decimal
+    symbol: str = ""
+    text: str = ""
+
+
+class PositionAdjusted(AccountEvent, frozen=True):
+    """A position changed without a trade; see `ports.PositionAdjustment`. A split made `ratio` shares of one."""
+
+    cause: AdjustmentCause
+    symbol: str
+    quantity: Decimal
+    cash: Decimal = ZERO
+    new_symbol: str = ""
+    text: str = ""
+    ratio: Decimal = Decimal(1)
+
+
+class DividendAccrued(AccountEvent, frozen=True):
+    """A dividend was declared on what the account held: equity has it from the ex-date, cash from the pay date."""
+
+    symbol: str
+    amount: Decimal
+    text: str = ""
+
+
+class CashSettled(AccountEvent, frozen=True):
+    """What sales brought may be spent from here on."""
+
+    amount: Decimal
+
+
+class MarginCalled(AccountEvent, frozen=True):
+    """The broker says that equity does not cover the positions."""
+
+    equity: Decimal
+    required: Decimal
+    liquidates: bool
+    text: str
 
 
 class TargetsSet(Event, frozen=True):
@@ -285,8 +341,14 @@ AnyEvent = (
     | OrderReplaced
     | OrderReplaceRefused
     | OrderInDoubt
+    | OrderRestated
     | SessionOpened
     | SessionClosed
+    | CashMoved
+    | PositionAdjusted
+    | DividendAccrued
+    | CashSettled
+    | MarginCalled
     | TargetsSet
     | TargetOrdered
     | TargetDropped

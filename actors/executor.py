@@ -53,7 +53,13 @@ class OrderExecutor(ABC):
 
     @abstractmethod
     async def replace_order(
-        self, order_id: str, *, quantity: Decimal | int | str | None = None, limit_price: Decimal | str | None = None
+        self,
+        order_id: str,
+        *,
+        quantity: Decimal | int | str | None = None,
+        limit_price: Decimal | str | None = None,
+        stop_price: Decimal | str | None = None,
+        trail: Decimal | int | str | None = None,
     ) -> OrderStatus:
         """Change an open order; `quantity` is the new total, fills included.
 

@@ -6,7 +6,7 @@ The last values themselves stay with the feed, so there is nothing here to rebui
 from __future__ import annotations
 
 from .actor import Actor, handler
-from .model import Bars
+from .bars import Bars
 
 
 class Market(Actor[Bars]):

@@ -9,29 +9,38 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
 from .actor import Record, ReplyTo
 from .events import Denial, Escalated, MessagePoisoned, OrderRejected
-from .model import Order, Purpose
+from .model import Order, Purpose, Terms, exact
 from .ports import (
     Accepted,
     Cancelled,
     CancelRefused,
+    CashMovement,
     Connected,
     Disconnected,
+    DividendDeclared,
     Executed,
     Expired,
+    MarginDeficit,
     NotSent,
     OrderAbsent,
     OrderFound,
     OrderReport,
     OutcomeUnknown,
+    PositionAdjustment,
     Rejected,
     Replaced,
     ReplaceRefused,
+    Restated,
+    SaleSettled,
 )
+
+BrokerAccountReport = CashMovement | PositionAdjustment | DividendDeclared | SaleSettled | MarginDeficit
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
@@ -39,6 +48,33 @@ class Message(msgspec.Struct, frozen=True, gc=False):
 
     Frozen trees of frozen values: the cycle collector need not look at them.
     """
+
+
+class Change(msgspec.Struct, frozen=True, gc=False):
+    """What somebody wants changed of an order; what is None stays. `trail` is in the unit that the order has."""
+
+    quantity: Decimal | None = None
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    trail: Decimal | None = None
+
+    @classmethod
+    def given(cls, quantity: Any, limit_price: Any, stop_price: Any, trail: Any) -> Change:
+        """Return the change that these numbers make, in any form that `exact` takes. Raises ValueError for what is no number."""
+        given = (("quantity", quantity), ("limit_price", limit_price), ("stop_price", stop_price), ("trail", trail))
+        return cls(*(None if value is None else exact(value, name) for name, value in given))
+
+    def of(self, order: Order) -> Terms:
+        """Return the terms that the order would get."""
+        old = Terms.of(order)
+        by_percent = old.trail_percent is not None
+        return Terms(
+            old.quantity if self.quantity is None else self.quantity,
+            old.limit_price if self.limit_price is None else self.limit_price,
+            old.stop_price if self.stop_price is None else self.stop_price,
+            old.trail_amount if self.trail is None or by_percent else self.trail,
+            self.trail if self.trail is not None and by_percent else old.trail_percent,
+        )
 
 
 # --- From outside, or from a hosted strategy -------------------------------------------------------------------------
@@ -63,11 +99,10 @@ class CancelOrders(Message, frozen=True):
 
 
 class ReplaceOrder(Message, frozen=True):
-    """Change an order; what is None stays. `quantity` is the new total, fills included. Answered by an OrderStatus."""
+    """Change an order. Answered by an OrderStatus."""
 
     client_order_id: str
-    quantity: Decimal | None = None
-    limit_price: Decimal | None = None
+    change: Change
     reply_to: ReplyTo | None = None
 
 
@@ -151,8 +186,7 @@ class CancelOrder(Message, frozen=True):
 class ChangeOrder(Message, frozen=True):
     """Replace this order's terms."""
 
-    quantity: Decimal | None
-    limit_price: Decimal | None
+    change: Change
     reply_to: ReplyTo | None
 
 
@@ -171,8 +205,7 @@ class CheckReplace(Message, frozen=True):
 
     order: Order
     filled_quantity: Decimal
-    quantity: Decimal
-    limit_price: Decimal | None
+    terms: Terms
     reply_to: ReplyTo | None
 
 
@@ -258,6 +291,12 @@ class Recheck(Message, frozen=True):
     """Something about this order was lost to a crash: find out where it stands."""
 
 
+class BookActivity(Message, frozen=True):
+    """Write down what the broker said about the account, once the reports before it are written down."""
+
+    report: BrokerAccountReport
+
+
 class LateReport(Message, frozen=True):
     """A report on an order that nobody looks after any more; the desk brings it back first."""
 
@@ -297,6 +336,10 @@ class LookAgain(Message, frozen=True):
     """The rebalancer may see whether the orders that it waits for are gone."""
 
 
+class ConnectAgain(Message, frozen=True):
+    """The connection may ask for a new session."""
+
+
 class CooldownOver(Message, frozen=True):
     """The breaker may go one step back towards ACTIVE."""
 
@@ -314,6 +357,7 @@ BrokerReport = (
     | CancelRefused
     | Replaced
     | ReplaceRefused
+    | Restated
     | OrderFound
     | OrderAbsent
     | OutcomeUnknown
@@ -325,6 +369,17 @@ OrderMessage = (
 )
 GateMessage = CheckOrder | CheckReplace | GetAccountInfo
 BreakerMessage = HaltTrading | ResumeTrading | OrderRejected | Escalated | CooldownOver
-ConnectionMessage = PlaceOrder | CancelLeg | ReplaceLeg | QueryLeg | Connected | Disconnected | BrokerReport
+ConnectionMessage = (
+    PlaceOrder
+    | CancelLeg
+    | ReplaceLeg
+    | QueryLeg
+    | Connected
+    | Disconnected
+    | ConnectAgain
+    | BookActivity
+    | BrokerReport
+    | BrokerAccountReport
+)
 JournalMessage = LookUpOrder | GetFilledOrders | HistoryFound | FilledFound
 RebalancerMessage = SetTargets | Flatten | ChildClosed | LookAgain

@@ -1,12 +1,12 @@
-"""The words of the domain: orders, fills, positions, accounts, bars.
+"""The words of the domain: orders, fills, positions, accounts. Market data is in `bars.py`.
 
-Everything here is a plain frozen value. Quantities, prices and money are `Decimal`; market data alone is float, and is
-converted where it becomes a fill or a limit. Times are integer nanoseconds UTC; the public edge offers aware datetimes.
+Everything here is a plain frozen value. Quantities, prices and money are `Decimal`. Times are integer nanoseconds UTC;
+the public edge offers aware datetimes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -45,13 +45,24 @@ class OrderType(StrEnum):
 
     MARKET = "MARKET"
     LIMIT = "LIMIT"
+    STOP = "STOP"
+    STOP_LIMIT = "STOP_LIMIT"
+    TRAILING_STOP = "TRAILING_STOP"
 
 
 class TimeInForce(StrEnum):
-    """FIX tag 59: how long an order stays open."""
+    """FIX tag 59: how long an order stays open.
+
+    DAY until its session's close, GTC until cancelled. IOC takes what there is at once and FOK all or nothing; OPG trades
+    in the opening auction and CLS in the closing one.
+    """
 
     DAY = "DAY"
     GTC = "GTC"
+    IOC = "IOC"
+    FOK = "FOK"
+    OPG = "OPG"
+    CLS = "CLS"
 
 
 class OrderState(StrEnum):
@@ -93,6 +104,10 @@ class TradingState(StrEnum):
 class Order(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """An instruction to trade, as a portfolio manager writes it.
 
+    A stop order becomes a market order, and a stop-limit order a limit order, once the market trades at `stop_price`. A
+    trailing stop follows the market's best price since it arrived at a distance of `trail_amount` (currency) or
+    `trail_percent` (5 is 5 %), never back. With `extended_hours` a limit order also works before and after the session.
+
     Leave `client_order_id` empty to have one made. With your own (at most 40 characters of letters, digits, `-`, `_`,
     `:`), submitting the same terms again returns the first order's status, and other terms under the same id are an
     error.
@@ -109,35 +124,61 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False
     strategy: str = ""
     purpose: Purpose = Purpose.ENTRY
     parent: str = ""
+    stop_price: Decimal | None = None
+    trail_amount: Decimal | None = None
+    trail_percent: Decimal | None = None
+    extended_hours: bool = False
 
     @classmethod
     def buy(
         cls, symbol: str, quantity: Decimal | int | str, limit_price: Decimal | str | None = None, **terms: Any
     ) -> Order:
-        """Return an order to buy: at market, or at `limit_price` or better."""
+        """Return an order to buy.
+
+        The prices given say its type: none is a market order, `limit_price` a limit order, `stop_price` a stop order,
+        both a stop-limit order, `trail_amount` or `trail_percent` a trailing stop.
+        """
         return cls._of(symbol, _BUY, quantity, limit_price, terms)
 
     @classmethod
     def sell(
         cls, symbol: str, quantity: Decimal | int | str, limit_price: Decimal | str | None = None, **terms: Any
     ) -> Order:
-        """Return an order to sell: at market, or at `limit_price` or better."""
+        """Return an order to sell, its type said by the prices given as for `buy`."""
         return cls._of(symbol, _SELL, quantity, limit_price, terms)
 
     @classmethod
     def _of(cls, symbol: str, side: Side, quantity: Any, limit_price: Any, terms: dict[str, Any]) -> Order:
         if terms:
-            terms = {field: _word(value, field) for field, value in terms.items()}
+            terms = {field: _term(value, field) for field, value in terms.items()}
         if limit_price is not None:
-            terms = {"order_type": OrderType.LIMIT, "limit_price": exact(limit_price, "limit_price"), **terms}
+            terms["limit_price"] = exact(limit_price, "limit_price")
+        if terms and "order_type" not in terms:
+            terms["order_type"] = _type_by(terms)
         return cls(symbol=symbol, side=side, quantity=exact(quantity, "quantity"), **terms)
 
 
 _WORDS: dict[str, type[StrEnum]] = {"order_type": OrderType, "time_in_force": TimeInForce, "purpose": Purpose}
 
 
-def _word(value: Any, field: str) -> Any:
-    """Return a term that may be given as plain text, such as "GTC", as the word that it is."""
+_PRICES = frozenset({"stop_price", "trail_amount", "trail_percent"})
+_NUMBERS = ("quantity", "limit_price", "stop_price", "trail_amount", "trail_percent")
+
+
+def _type_by(terms: Mapping[str, Any]) -> OrderType:
+    """Return the order type that has these prices."""
+    given = {name for name, value in terms.items() if value is not None}
+    if "trail_amount" in given or "trail_percent" in given:
+        return OrderType.TRAILING_STOP
+    if "stop_price" in given:
+        return OrderType.STOP_LIMIT if "limit_price" in given else OrderType.STOP
+    return OrderType.LIMIT if "limit_price" in given else OrderType.MARKET
+
+
+def _term(value: Any, field: str) -> Any:
+    """Return a term as it is kept: plain text such as "GTC" as the word that it is, a price as a Decimal."""
+    if field in _PRICES:
+        return None if value is None else exact(value, field)
     kind = _WORDS.get(field)
     if kind is None or type(value) is kind:
         return value
@@ -165,10 +206,28 @@ def exact(value: Decimal | int | str | float, field: str) -> Decimal:
         raise ValueError(f"{field}: {value!r} is not a number; give one such as 10 or '10.25'") from None
 
 
+def exactly(order: Order) -> Order:
+    """Return the order with its numbers as Decimal, itself when they are. Raises ValueError for what is no number."""
+    if (
+        type(order.quantity) is Decimal
+        and not order.quantity.is_snan()
+        and order.limit_price is None
+        and order.stop_price is None
+        and order.trail_amount is None
+        and order.trail_percent is None
+    ):
+        return order  # the plain market order, at once
+    numbers = {name: exact(value, name) for name in _NUMBERS if (value := getattr(order, name)) is not None}
+    if all(number is getattr(order, name) for name, number in numbers.items()):
+        return order
+    return msgspec.structs.replace(order, **numbers)
+
+
 class Fill(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """One execution. `fill_key` is the same from every source; of one key the highest `revision` counts, and a bust has quantity 0.
 
-    `commission`, `slippage` and `impact` are currency for the whole fill. The last two are contained in `price`, commission is not.
+    `commission`, `fees`, `slippage` and `impact` are currency for the whole fill. `commission` is all that is charged for it, and `fees`
+    the regulatory part of that. Slippage and impact are contained in `price`.
     """
 
     fill_key: str
@@ -181,6 +240,33 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False)
     revision: int = 0
     recovered: bool = False
     inferred: bool = False
+    fees: Decimal = ZERO
+
+
+class Terms(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What a replacement, or a corporate action, may change of an order. `quantity` is the total, fills included."""
+
+    quantity: Decimal
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    trail_amount: Decimal | None = None
+    trail_percent: Decimal | None = None
+
+    @classmethod
+    def of(cls, order: Order) -> Terms:
+        """Return the terms that an order has now."""
+        return cls(order.quantity, order.limit_price, order.stop_price, order.trail_amount, order.trail_percent)
+
+    def applied_to(self, order: Order) -> Order:
+        """Return the order with these terms."""
+        return msgspec.structs.replace(
+            order,
+            quantity=self.quantity,
+            limit_price=self.limit_price,
+            stop_price=self.stop_price,
+            trail_amount=self.trail_amount,
+            trail_percent=self.trail_percent,
+        )
 
 
 class OrderStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -255,7 +341,9 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
 class AccountInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Balances in the account's currency.
 
-    `buying_power` is what new orders may still cost, open orders already taken off.
+    `buying_power` is what new orders may still cost, open orders already taken off. `accrued` are dividends declared and
+    not yet paid, negative where shorts owe them; `equity` contains it. `unsettled` is the part of `cash` that sales have
+    brought and that is not settled yet.
     """
 
     account: str
@@ -266,6 +354,8 @@ class AccountInfo(msgspec.Struct, frozen=True, kw_only=True):
     realized_pnl: Decimal
     commission: Decimal
     trading_state: TradingState
+    accrued: Decimal = ZERO
+    unsettled: Decimal = ZERO
 
 
 class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -273,66 +363,3 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     lot: Decimal = Decimal(1)
     tick: Decimal = Decimal("0.01")
-
-
-class Bar(msgspec.Struct, frozen=True, gc=False):
-    """Prices of one symbol over [start_ns, end_ns).
-
-    Floats: this is market data. `volume` is NaN where the source has none.
-    """
-
-    symbol: str
-    start_ns: int
-    end_ns: int
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: float
-
-    @property
-    def time(self) -> datetime:
-        """When the bar was complete, aware, UTC."""
-        return as_datetime(self.end_ns)
-
-
-Row = tuple[float, float, float, float, float]
-"""(open, high, low, close, volume) of one bar."""
-
-
-class Bars(Mapping[str, Bar]):
-    """All bars that end at one instant, by symbol. A `Bar` is made only for who looks at one.
-
-    `rows` is the raw form; `session` is the trading date as days since 1970-01-01, and `closes_session` is true for the
-    session's last bars. The mapping must not be changed.
-    """
-
-    __slots__ = ("closes_session", "end_ns", "rows", "session", "start_ns")
-
-    def __init__(self, start_ns: int, end_ns: int, session: int, closes_session: bool, rows: dict[str, Row]) -> None:
-        self.start_ns = start_ns
-        self.end_ns = end_ns
-        self.session = session
-        self.closes_session = closes_session
-        self.rows = rows
-
-    def __getitem__(self, symbol: str) -> Bar:
-        return Bar(symbol, self.start_ns, self.end_ns, *self.rows[symbol])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.rows)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def close(self, symbol: str) -> float:
-        """Return the closing price of `symbol`, without making a Bar."""
-        return self.rows[symbol][3]
-
-    @property
-    def time(self) -> datetime:
-        """When the bars were complete, aware, UTC."""
-        return as_datetime(self.end_ns)
-
-    def __repr__(self) -> str:
-        return f"<Bars {self.time:%Y-%m-%d %H:%M} {', '.join(self.rows)}>"

@@ -24,6 +24,7 @@ from .events import (
     OrderReplaced,
     OrderReplaceRefused,
     OrderReplaceRequested,
+    OrderRestated,
     OrderSubmitted,
 )
 from .machines.order import CHANGES, CLOSING, OrderChange, OrderMachine, Pending
@@ -45,6 +46,7 @@ from .messages import (
     ReplaceLeg,
     ReplacePassed,
 )
+from .model import Terms
 from .ports import (
     Accepted,
     BrokerOrderState,
@@ -60,6 +62,7 @@ from .ports import (
     Rejected,
     Replaced,
     ReplaceRefused,
+    Restated,
 )
 
 _PROVED_REASON = {
@@ -146,11 +149,9 @@ class Order(Actor[OrderMessage]):
             why = f"it is {machine.state}" if machine.is_closed else "another command about it has no answer yet"
             self.ctx.reply(message.reply_to, CommandRefused(f"order {order.client_order_id} cannot be replaced: {why}"))
             return
-        quantity = order.quantity if message.quantity is None else message.quantity
-        limit_price = order.limit_price if message.limit_price is None else message.limit_price
+        terms = message.change.of(order)
         self.ctx.tell(
-            self.ctx.refer("risk_gate"),
-            CheckReplace(order, machine.filled_quantity, quantity, limit_price, message.reply_to),
+            self.ctx.refer("risk_gate"), CheckReplace(order, machine.filled_quantity, terms, message.reply_to)
         )
 
     @handler
@@ -161,7 +162,7 @@ class Order(Actor[OrderMessage]):
             self.ctx.record(OrderReplaceRefused(new.client_order_id, "TOO_LATE", text))
         else:
             wire_id = f"{new.client_order_id}.{machine.leg + 1}"
-            self.ctx.record(OrderReplaceRequested(new.client_order_id, wire_id, new.quantity, new.limit_price))
+            self.ctx.record(OrderReplaceRequested(new.client_order_id, wire_id, Terms.of(new)))
             self.ctx.tell(self._connection(), ReplaceLeg(message.approved, machine.wire_id, wire_id))
         self._answer(message.reply_to)
 
@@ -223,9 +224,7 @@ class Order(Actor[OrderMessage]):
         machine = self.machine
         if message.wire_id == machine.next_wire_id:
             order_id, was_closed = machine.order.client_order_id, machine.is_closed
-            self.ctx.record(
-                OrderReplaced(order_id, message.wire_id, message.broker_order_id, message.quantity, message.limit_price)
-            )
+            self.ctx.record(OrderReplaced(order_id, message.wire_id, message.broker_order_id, message.terms))
             if machine.cancel is not NO and not machine.is_closed:
                 self.ctx.tell(self._connection(), CancelLeg(message.wire_id))  # the cancel was about the leg before
             self._tell_parent(was_closed=was_closed)
@@ -237,6 +236,15 @@ class Order(Actor[OrderMessage]):
             self.ctx.record(OrderReplaceRefused(machine.order.client_order_id, message.code, message.text))
             if machine.cancel is not NO and not machine.is_closed:
                 self.ctx.tell(self._connection(), CancelLeg(machine.wire_id))  # it may have been refused meanwhile
+
+    @handler
+    def restated(self, message: Restated) -> None:
+        """Take over the terms that the broker has made, also of an order that has ended: fills may have overtaken them."""
+        machine = self.machine
+        if message.wire_id == machine.wire_id and message.terms != Terms.of(machine.order):
+            order_id, was_closed = machine.order.client_order_id, machine.is_closed
+            self.ctx.record(OrderRestated(order_id, message.terms, message.text))
+            self._tell_parent(was_closed=was_closed)
 
     @handler
     def outcome_unknown(self, message: OutcomeUnknown) -> None:
@@ -264,11 +272,8 @@ class Order(Actor[OrderMessage]):
         if not machine.broker_order_id:
             self.ctx.record(OrderAccepted(order_id, message.wire_id, message.broker_order_id))
         if message.wire_id == machine.next_wire_id:  # the broker names the last leg: the replacement was made
-            self.ctx.record(
-                OrderReplaced(
-                    order_id, message.wire_id, message.broker_order_id, machine.next_quantity, machine.next_limit_price
-                )
-            )
+            assert machine.next_terms is not None
+            self.ctx.record(OrderReplaced(order_id, message.wire_id, message.broker_order_id, machine.next_terms))
         if message.cumulative_quantity > 0:
             price = message.average_price
             notional = None if price is None else price * message.cumulative_quantity

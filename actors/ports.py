@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from .model import ZERO, Fill, Instrument, Order, OrderType, TimeInForce
+from .model import ZERO, Fill, Instrument, Order, OrderType, Terms, TimeInForce
 
 
 class Command(msgspec.Struct, frozen=True, gc=False):
@@ -47,12 +47,11 @@ class CancelRequest(Command, frozen=True):
 
 
 class ReplaceRequest(Command, frozen=True):
-    """Replace an order's terms. `quantity` is the new total, fills of earlier legs included."""
+    """Replace an order's terms. Their quantity is the new total, fills of earlier legs included."""
 
     wire_id: str
     new_wire_id: str
-    quantity: Decimal
-    limit_price: Decimal | None
+    terms: Terms
     not_after_ns: int
     trading_epoch: int
 
@@ -68,11 +67,17 @@ class Report(msgspec.Struct, frozen=True, gc=False):
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """What a broker can do, checked before anything is sent, in every mode."""
+    """What a broker can do, checked before anything is sent, in every mode.
+
+    `excluded` are the pairs that it does not take although it takes each of the two. `extended_hours` says that limit
+    orders may trade outside of the session's regular hours.
+    """
 
     order_types: tuple[OrderType, ...]
     times_in_force: tuple[TimeInForce, ...]
     native_replace: bool = True
+    excluded: tuple[tuple[OrderType, TimeInForce], ...] = ()
+    extended_hours: bool = False
 
 
 class BrokerPosition(msgspec.Struct, frozen=True):
@@ -145,14 +150,96 @@ class Replaced(OrderReport, frozen=True):
     """The leg `wire_id` works in place of the one before it."""
 
     broker_order_id: str
-    quantity: Decimal
-    limit_price: Decimal | None
+    terms: Terms
 
 
 class ReplaceRefused(OrderReport, frozen=True):
     """The broker keeps the order as it was; `wire_id` is the leg that was not made."""
 
     code: str
+    text: str
+
+
+class Restated(OrderReport, frozen=True):
+    """The broker changed a working order by itself, after a corporate action (FIX ExecType D); `terms` hold from now on.
+
+    Their quantity is the new total: what has filled, as it was told, and what is open now. So an order for 10, of which
+    4 filled before a split 2:1, goes on as one for 16.
+    """
+
+    terms: Terms
+    text: str
+
+
+class CashKind(StrEnum):
+    """Why cash moved without a trade."""
+
+    DIVIDEND = "DIVIDEND"
+    BORROW_FEE = "BORROW_FEE"
+    INTEREST = "INTEREST"
+    FEE = "FEE"
+    TRANSFER = "TRANSFER"
+
+
+class AdjustmentCause(StrEnum):
+    """Why a position changed without a trade."""
+
+    SPLIT = "SPLIT"
+    CASH_IN_LIEU = "CASH_IN_LIEU"
+    SYMBOL_CHANGE = "SYMBOL_CHANGE"
+    LIQUIDATION = "LIQUIDATION"
+
+
+class AccountReport(Report, frozen=True):
+    """Something that happened to the account without an order. `activity_id` is the same however often it is told."""
+
+    activity_id: str
+
+
+class CashMovement(AccountReport, frozen=True):
+    """Cash came (positive) or went. `symbol` is what it was for, if anything; a dividend's was accrued before."""
+
+    kind: CashKind
+    amount: Decimal
+    symbol: str = ""
+    text: str = ""
+
+
+class PositionAdjustment(AccountReport, frozen=True):
+    """The position in `symbol` changed by the signed `quantity` without an order of ours.
+
+    SPLIT: its cost stays what it was. CASH_IN_LIEU: the fraction was sold, and LIQUIDATION: the broker closed so much, for
+    the signed `cash`, charges off. SYMBOL_CHANGE: the whole position is called `new_symbol` from now on.
+    """
+
+    cause: AdjustmentCause
+    symbol: str
+    quantity: Decimal
+    cash: Decimal = ZERO
+    new_symbol: str = ""
+    text: str = ""
+
+
+class DividendDeclared(AccountReport, frozen=True):
+    """The account will get (a short position: owes) `amount` for what it held before the ex-date."""
+
+    symbol: str
+    amount: Decimal
+    text: str = ""
+
+
+class SaleSettled(AccountReport, frozen=True):
+    """What sales brought on an earlier day is settled: `amount` may be spent now."""
+
+    amount: Decimal
+
+
+class MarginDeficit(AccountReport, frozen=True):
+    """Equity is below what the positions must be covered with. `liquidates` says that the broker will close positions."""
+
+    equity: Decimal
+    required: Decimal
+    liquidates: bool
     text: str
 
 

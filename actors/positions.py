@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from .actor import Actor, Record, fold, handler
-from .events import OrderFilled, SessionOpened
+from .events import CashMoved, OrderFilled, PositionAdjusted, SessionOpened
 from .machines.position import Ledger
 from .messages import GetPositions
 from .model import Position
@@ -13,7 +13,7 @@ from .ports import MarketData
 
 
 class Positions(Actor[GetPositions]):
-    """Folds fills into holdings."""
+    """Folds fills, and what happens without an order, into cash and holdings."""
 
     state: Ledger
 
@@ -37,6 +37,14 @@ class Positions(Actor[GetPositions]):
     @fold
     def _filled(self, event: OrderFilled, record: Record) -> None:
         self.state.fill(event)
+
+    @fold
+    def _cash_moved(self, event: CashMoved, record: Record) -> None:
+        self.state.move_cash(event)
+
+    @fold
+    def _adjusted(self, event: PositionAdjusted, record: Record) -> None:
+        self.state.adjust(event)
 
 
 def priced(ledger: Ledger, account: str, market: MarketData) -> dict[str, Position]:

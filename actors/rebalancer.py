@@ -6,6 +6,7 @@ Its decisions are in `machines/rebalance.py`.
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import TypeVar
 
 import msgspec
 
@@ -16,13 +17,15 @@ from .events import (
     OrderDenied,
     OrderFilled,
     OrderRejected,
+    OrderRestated,
+    PositionAdjusted,
     TargetDropped,
     TargetOrdered,
     TargetsSet,
 )
 from .machines.exposure import AccountRisk, SymbolRisk
 from .machines.order import OrderMachine
-from .machines.rebalance import Holding, Target, make_order, plan_step
+from .machines.rebalance import Holding, Target, make_order, plan_step, scaled
 from .messages import (
     CancelOrders,
     ChildClosed,
@@ -34,7 +37,9 @@ from .messages import (
     SubmitOrders,
 )
 from .model import CLOSED_STATES, ZERO, Order, Purpose, Side, TimeInForce
-from .ports import MarketData
+from .ports import AdjustmentCause, MarketData
+
+V = TypeVar("V")
 
 NAME = "rebalancer"
 LOOK_AGAIN_NS = 100_000_000
@@ -43,11 +48,15 @@ TRY_AGAIN = frozenset({CancelReason.EXPIRED.value})
 
 
 class Working(msgspec.Struct, frozen=True):
-    """Our open order in a symbol, with the signed quantity that it was made for and the plan that it was made under."""
+    """Our open order in a symbol, with the signed quantity that it was made for and the plan that it was made under.
+
+    `untouched` until a first fill.
+    """
 
     client_order_id: str
     quantity: Decimal
     plan: str
+    untouched: bool = True
 
 
 class RebalancerState(msgspec.Struct):
@@ -196,7 +205,9 @@ class Rebalancer(Actor[RebalancerMessage]):
         working = self.state.working.get(symbol)
         rest = None if working is None else working.quantity
         machine = self._machine(symbol)
-        if machine is not None and not machine.is_closed:
+        if machine is not None and machine.is_closed:
+            rest = None  # completed by what the broker made of it
+        elif machine is not None:
             left = machine.order.quantity - machine.filled_quantity
             rest = left if machine.order.side is Side.BUY else -left
         price = self._market.last_price(symbol) or ZERO
@@ -242,8 +253,46 @@ class Rebalancer(Actor[RebalancerMessage]):
 
     @fold
     def _filled(self, event: OrderFilled, record: Record) -> None:
-        if event.client_order_id in self.state.symbols and event.state in CLOSED_STATES:
+        symbol = self.state.symbols.get(event.client_order_id)
+        if symbol is None:
+            return
+        if event.state in CLOSED_STATES:
             self._closed(event.client_order_id)
+            return
+        working = self.state.working.get(symbol)
+        if working is not None and working.untouched and working.client_order_id == event.client_order_id:
+            self.state.working[symbol] = msgspec.structs.replace(working, untouched=False)
+
+    @fold
+    def _adjusted(self, event: PositionAdjusted, record: Record) -> None:
+        """A split multiplies what is wanted of its symbol; another name moves it."""
+        if event.account != self._account:
+            return
+        state, symbol = self.state, event.symbol
+        if event.cause is AdjustmentCause.SPLIT and symbol in state.targets:
+            state.targets[symbol] = scaled(state.targets[symbol], event.ratio)
+        elif event.cause is AdjustmentCause.SYMBOL_CHANGE:
+            new = event.new_symbol
+            _move(state.targets, symbol, new)
+            _move(state.working, symbol, new)
+            _move(state.clearing, symbol, new)
+            _move(state.failed, symbol, new)
+            for order_id, named in state.symbols.items():
+                if named == symbol:
+                    state.symbols[order_id] = new
+
+    @fold
+    def _restated(self, event: OrderRestated, record: Record) -> None:
+        """Of an order that is all of a target, and has not filled, the target follows: nothing is held that a split would tell of."""
+        symbol = self.state.symbols.get(event.client_order_id)
+        working = None if symbol is None else self.state.working.get(symbol)
+        if symbol is None or working is None or working.client_order_id != event.client_order_id:
+            return
+        total = event.terms.quantity if working.quantity > ZERO else -event.terms.quantity
+        target = self.state.targets.get(symbol)
+        if target is not None and working.untouched and target.quantity == working.quantity:
+            self.state.targets[symbol] = msgspec.structs.replace(target, quantity=total)
+        self.state.working[symbol] = msgspec.structs.replace(working, quantity=total)
 
     @fold
     def _ended(self, event: OrderCancelled | OrderRejected | OrderDenied, record: Record) -> None:
@@ -263,6 +312,12 @@ class Rebalancer(Actor[RebalancerMessage]):
             return None
         del self.state.working[symbol]
         return symbol, working
+
+
+def _move(by_symbol: dict[str, V], symbol: str, new: str) -> None:
+    """Move an entry to another symbol, unless that has one."""
+    if symbol in by_symbol:
+        by_symbol.setdefault(new, by_symbol.pop(symbol))
 
 
 def _reason(event: OrderCancelled | OrderRejected | OrderDenied) -> str:

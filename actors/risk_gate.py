@@ -12,7 +12,10 @@ import msgspec
 
 from .actor import Actor, Record, fold, handler
 from .events import (
+    CashMoved,
+    CashSettled,
     Denial,
+    DividendAccrued,
     Escalated,
     OrderApproved,
     OrderCancelled,
@@ -21,12 +24,15 @@ from .events import (
     OrderRejected,
     OrderReplaced,
     OrderReplaceRefused,
+    OrderRestated,
+    PositionAdjusted,
     SessionClosed,
     SessionOpened,
     TradingStateChanged,
 )
-from .machines.exposure import Exposure
-from .machines.risk import Case, Limits, checks_under, intent_key, review
+from .machines.exposure import Exposure, usable
+from .machines.order_checks import intent_key
+from .machines.risk import Case, Limits, checks_under, review, worst_margin
 from .messages import (
     ApprovedOrder,
     CheckOrder,
@@ -59,7 +65,8 @@ class RiskGate(Actor[GateMessage]):
     state: GateState
 
     def __init__(self, limits: Limits, instruments: Instruments, market: MarketData, account: str) -> None:
-        self.state = GateState()
+        settles_later = limits.settles_later and limits.account_type == "cash"
+        self.state = GateState(Exposure(settles_later=settles_later))
         self._limits = limits
         self._checks = checks_under(limits)
         self._instruments = instruments
@@ -100,10 +107,9 @@ class RiskGate(Actor[GateMessage]):
     @handler
     def check_replace(self, message: CheckReplace) -> None:
         old = message.order
-        new = msgspec.structs.replace(old, quantity=message.quantity, limit_price=message.limit_price)
+        new, quantity = message.terms.applied_to(old), message.terms.quantity
         held = self.state.exposure.open.get(old.client_order_id)
-        finite = message.quantity.is_finite()
-        remaining = max(message.quantity - message.filled_quantity, ZERO) if finite else ZERO
+        remaining = max(quantity - message.filled_quantity, ZERO) if quantity.is_finite() else ZERO
         open_quantity, cost = (ZERO, ZERO) if held is None else held.held()
         case = self._case(new, max(remaining - open_quantity, ZERO), remaining=remaining, held=cost)
         denial = ONE_AT_A_TIME if held is not None and held.offered is not None else review(case, self._checks)
@@ -143,11 +149,16 @@ class RiskGate(Actor[GateMessage]):
 
     def buying_power(self, name: str) -> Decimal:
         """Return what new orders of an account may still cost, open orders taken off."""
-        account = self.state.exposure.account(name)
+        account, limits = self.state.exposure.account(name), self._limits
         last_price = self._market.last_price
-        if self._limits.account_type == "cash":
-            return max(account.cash - account.reserved, ZERO)
-        return max(account.equity(last_price) / self._limits.initial_margin - account.worst_gross(last_price), ZERO)
+        if limits.account_type == "cash":
+            return max(account.spendable, ZERO)
+        if not limits.sides_differ:
+            return max(account.equity(last_price) / limits.initial_margin - account.worst_gross(last_price), ZERO)
+        covered = account.equity(last_price)
+        for symbol, risk in account.symbols.items():
+            covered -= worst_margin(risk, usable(last_price(symbol)), limits)
+        return max(covered / limits.initial_margin, ZERO)
 
     def info(self, name: str) -> AccountInfo:
         """Return the balances of an account at last prices."""
@@ -163,6 +174,8 @@ class RiskGate(Actor[GateMessage]):
             realized_pnl=sum((holding.realized_pnl for holding in booked.holdings.values()), ZERO) if booked else ZERO,
             commission=booked.commission if booked else ZERO,
             trading_state=self.state.trading_state,
+            accrued=account.accrued,
+            unsettled=account.unsettled,
         )
 
     # --- Fold ----------------------------------------------------------------------------------------------------------
@@ -190,6 +203,26 @@ class RiskGate(Actor[GateMessage]):
     @fold
     def _replaced(self, event: OrderReplaced, record: Record) -> None:
         self.state.exposure.replaced(event)
+
+    @fold
+    def _restated(self, event: OrderRestated, record: Record) -> None:
+        self.state.exposure.restated(event)
+
+    @fold
+    def _cash_moved(self, event: CashMoved, record: Record) -> None:
+        self.state.exposure.cash_moved(event)
+
+    @fold
+    def _dividend_accrued(self, event: DividendAccrued, record: Record) -> None:
+        self.state.exposure.dividend_accrued(event)
+
+    @fold
+    def _cash_settled(self, event: CashSettled, record: Record) -> None:
+        self.state.exposure.cash_settled(event)
+
+    @fold
+    def _position_adjusted(self, event: PositionAdjusted, record: Record) -> None:
+        self.state.exposure.position_adjusted(event)
 
     @fold
     def _replace_refused(self, event: OrderReplaceRefused, record: Record) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from .actor import Actor, handler
+from .bars import Bar, Bars, CorporateAction
 from .events import (
     OrderAccepted,
     OrderCancelled,
@@ -24,11 +25,12 @@ from .events import (
     OrderRejected,
     OrderReplaced,
     OrderReplaceRefused,
+    OrderRestated,
 )
 from .machines.order import OrderMachine
 from .machines.rebalance import generate_orders
-from .messages import CancelOrders, ReplaceOrder, SetTargets, SubmitOrders
-from .model import AccountInfo, Bar, Bars, Order, OrderStatus, Position, exact
+from .messages import CancelOrders, Change, ReplaceOrder, SetTargets, SubmitOrders
+from .model import AccountInfo, Order, OrderStatus, Position, exact, exactly
 from .positions import priced
 
 
@@ -51,6 +53,12 @@ class Strategy:
     def on_bars(self, bars: Bars) -> None:
         """Run once for all bars that end at one instant, after `on_bar`."""
 
+    def on_corporate_action(self, action: CorporateAction) -> None:
+        """Run before the first bar of the session from which on a split, dividend or change of symbol is in force.
+
+        Positions and open orders have been adjusted by then; prices that the strategy remembers have not.
+        """
+
     def on_order(self, status: OrderStatus) -> None:
         """Run whenever something happens to one of the orders."""
 
@@ -72,11 +80,13 @@ class Strategy:
         client_order_id: str,
         quantity: Decimal | int | str | None = None,
         limit_price: Decimal | str | None = None,
+        *,
+        stop_price: Decimal | str | None = None,
+        trail: Decimal | int | str | None = None,
     ) -> None:
-        """Change an open order. `quantity` is the new total, fills included."""
-        new_quantity = None if quantity is None else exact(quantity, "quantity")
-        new_price = None if limit_price is None else exact(limit_price, "limit_price")
-        self._host.tell_desk(ReplaceOrder(client_order_id, new_quantity, new_price))
+        """Change an open order. `quantity` is the new total, fills included; `trail` is in the unit that the order has."""
+        change = Change.given(quantity, limit_price, stop_price, trail)
+        self._host.tell_desk(ReplaceOrder(client_order_id, change))
 
     def set_targets(self, targets: Mapping[str, Decimal | int | str], *, close_others: bool = False) -> None:
         """Trade towards target quantities: an absent symbol is left alone, 0 closes, `close_others` closes the rest.
@@ -127,6 +137,7 @@ OrderNews = (
     | OrderCancelRefused
     | OrderReplaced
     | OrderReplaceRefused
+    | OrderRestated
     | OrderInDoubt
 )
 """What `on_order` is told of."""
@@ -149,6 +160,8 @@ class StrategyHost(Actor[Start | Bars | OrderNews]):
         self._filled: dict[str, None] = {}
         self._on_bar = strategy.on_bar if kind.on_bar is not Strategy.on_bar else None
         self._on_bars = strategy.on_bars if kind.on_bars is not Strategy.on_bars else None
+        acts = kind.on_corporate_action is not Strategy.on_corporate_action
+        self._on_action = strategy.on_corporate_action if acts else None
         self._on_order = strategy.on_order if kind.on_order is not Strategy.on_order else None
         self._update = strategy.update_positions if kind.update_positions is not Strategy.update_positions else None
         self.doing = "on_start"
@@ -170,6 +183,10 @@ class StrategyHost(Actor[Start | Bars | OrderNews]):
     @handler
     def bars(self, message: Bars) -> None:
         self.last_bars = message
+        if message.actions and self._on_action is not None:
+            self.doing = "on_corporate_action"
+            for action in message.actions:
+                self._on_action(action)
         if self._filled and self._update is not None:
             self.doing = "update_positions"
             filled, self._filled = self._filled, {}
@@ -210,12 +227,9 @@ class StrategyHost(Actor[Start | Bars | OrderNews]):
         if fresh:
             self._submitted += 1
             order_id = f"{self._id_prefix}{self._submitted}"
-        quantity, limit_price = order.quantity, order.limit_price
         order = msgspec.structs.replace(
-            order,
+            exactly(order),
             client_order_id=order_id,
-            quantity=quantity if type(quantity) is Decimal else exact(quantity, "quantity"),
-            limit_price=limit_price if limit_price is None else exact(limit_price, "limit_price"),
             account=order.account or self._account,
             strategy=order.strategy or self._name,
         )

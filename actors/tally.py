@@ -1,4 +1,4 @@
-"""Counts what a run did: orders, fills, costs, denials. It only folds; the summary of a run reads it."""
+"""Counts what a run did: orders, fills, costs, income, denials. It only folds; the summary of a run reads it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,18 @@ from typing import Never
 import msgspec
 
 from .actor import Actor, Record, fold
-from .events import OrderDenied, OrderFilled, OrderSubmitted
+from .events import CashMoved, MarginCalled, OrderDenied, OrderFilled, OrderSubmitted
 from .model import ZERO
+from .ports import CashKind
 
 
 class Totals(msgspec.Struct):
-    """Sums over all orders; money in the account's currency, `turnover` is the absolute notional of all fills."""
+    """Sums over all orders and over what happened without one; money in the account's currency.
+
+    `turnover` is the absolute notional of all fills. What an order costs is `commission` and `fees` (the regulatory
+    part) together; a correction of a fill counts as commission. The other sums are signed as cash is: `borrow_fees` and
+    `account_fees` are negative when they were paid.
+    """
 
     orders: int = 0
     fills: int = 0
@@ -22,6 +28,23 @@ class Totals(msgspec.Struct):
     slippage: Decimal = ZERO
     impact: Decimal = ZERO
     denials: dict[str, int] = msgspec.field(default_factory=dict)
+    fees: Decimal = ZERO
+    dividends: Decimal = ZERO
+    borrow_fees: Decimal = ZERO
+    interest: Decimal = ZERO
+    account_fees: Decimal = ZERO
+    transfers: Decimal = ZERO
+    margin_calls: int = 0
+
+
+SUM_OF = {
+    CashKind.DIVIDEND: "dividends",
+    CashKind.BORROW_FEE: "borrow_fees",
+    CashKind.INTEREST: "interest",
+    CashKind.FEE: "account_fees",
+    CashKind.TRANSFER: "transfers",
+}
+"""The field of the totals that each kind of cash movement is added to."""
 
 
 class Tally(Actor[Never]):
@@ -51,7 +74,19 @@ class Tally(Actor[Never]):
         totals.fills += 1
         totals.turnover += event.notional
         totals.commission += event.commission
+        if fill.fees and not fill.revision:
+            totals.fees += fill.fees
+            totals.commission -= fill.fees
         if fill.slippage:
             totals.slippage += fill.slippage
         if fill.impact:
             totals.impact += fill.impact
+
+    @fold
+    def _cash_moved(self, event: CashMoved, record: Record) -> None:
+        name = SUM_OF[event.kind]
+        setattr(self.state, name, getattr(self.state, name) + event.amount)
+
+    @fold
+    def _margin_called(self, event: MarginCalled, record: Record) -> None:
+        self.state.margin_calls += 1

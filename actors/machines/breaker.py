@@ -2,6 +2,7 @@
 
 Repeated rejections may mend themselves: after a cooldown the breaker goes one step back, HALTED to REDUCING to ACTIVE.
 A halt by hand or by escalation waits for a person.
+A margin call trips nothing: it is recorded and counted, and what becomes of it is the broker's and the strategy's.
 """
 
 from __future__ import annotations

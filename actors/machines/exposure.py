@@ -7,11 +7,14 @@ replacement holds the larger of old and new until the broker has answered.
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 
 import msgspec
 
 from ..events import (
+    CashMoved,
+    CashSettled,
+    DividendAccrued,
     OrderApproved,
     OrderCancelled,
     OrderDenied,
@@ -19,13 +22,17 @@ from ..events import (
     OrderRejected,
     OrderReplaced,
     OrderReplaceRefused,
+    OrderRestated,
+    PositionAdjusted,
     SessionClosed,
     SessionOpened,
 )
-from ..model import ZERO, Side
-from ..ports import Capabilities
+from ..model import ZERO, Side, Terms
+from ..ports import AdjustmentCause, Capabilities, CashKind
 
 INTENTS_KEPT = 1000
+UNIT = Decimal("1E-8")
+"""What a reservation that a restatement scales is rounded up to, so that sums over it stay exact."""
 
 # Looked up once: a member of an enum costs more than what is done with it.
 BUY = Side.BUY
@@ -48,11 +55,16 @@ class SymbolRisk(msgspec.Struct):
         return max(abs(self.position + self.open_buy), abs(self.position - self.open_sell))
 
 
-class Reservation(msgspec.Struct):
-    """What one open order holds: `remaining` at `price`.
+class Offer(msgspec.Struct, frozen=True):
+    """A replacement's terms while it is asked: its total, what of it is not filled, and the price of a share."""
 
-    `offered` is a replacement's terms (remaining, price) while it is asked.
-    """
+    quantity: Decimal
+    remaining: Decimal
+    price: Decimal
+
+
+class Reservation(msgspec.Struct):
+    """What one open order holds: `remaining` at `price`, and what is `offered` to it in a replacement's place."""
 
     account: str
     symbol: str
@@ -60,18 +72,33 @@ class Reservation(msgspec.Struct):
     quantity: Decimal
     remaining: Decimal
     price: Decimal
-    offered: tuple[Decimal, Decimal] | None = None
+    offered: Offer | None = None
 
     def held(self) -> tuple[Decimal, Decimal]:
         """Quantity and currency that are reserved: the worst of old and new."""
-        if self.offered is None:
+        offered = self.offered
+        if offered is None:
             return self.remaining, self.remaining * self.price
-        remaining, price = self.offered
-        return max(self.remaining, remaining), max(self.remaining * self.price, remaining * price)
+        cost = max(self.remaining * self.price, offered.remaining * offered.price)
+        return max(self.remaining, offered.remaining), cost
+
+    def at(self, terms: Terms, quantity: Decimal, price: Decimal, remaining: Decimal) -> Decimal:
+        """Return the price to reserve at once `remaining` is open: the new limit, else what costs as much as `quantity` at `price`."""
+        if terms.limit_price or not remaining:
+            return terms.limit_price or price
+        return price if remaining == quantity else _up(quantity * price / remaining)
+
+
+def _up(value: Decimal) -> Decimal:
+    return value.quantize(UNIT, rounding=ROUND_CEILING)
 
 
 class AccountRisk(msgspec.Struct):
-    """One account: cash, what open buys reserve of it, and the symbols."""
+    """One account: cash, what open buys reserve of it, and the symbols.
+
+    `accrued` are dividends declared and not paid yet. `unsettled` is what sales have brought and cannot be spent yet;
+    it is counted only where sales settle later.
+    """
 
     cash: Decimal = ZERO
     reserved: Decimal = ZERO
@@ -80,10 +107,18 @@ class AccountRisk(msgspec.Struct):
     connected: bool = False
     known: bool = False
     capabilities: Capabilities | None = None
+    accrued: Decimal = ZERO
+    unsettled: Decimal = ZERO
+    declares: bool = False
+
+    @property
+    def spendable(self) -> Decimal:
+        """What new buys of a cash account may cost."""
+        return self.cash - self.reserved - self.unsettled
 
     def equity(self, last_price: Callable[[str], Decimal | None]) -> Decimal:
-        """Cash and positions at last prices."""
-        total = self.cash
+        """Cash, accrued dividends, and positions at last prices."""
+        total = self.cash + self.accrued
         for symbol, risk in self.symbols.items():
             if risk.position:
                 total += risk.position * usable(last_price(symbol))
@@ -110,6 +145,7 @@ class Exposure(msgspec.Struct):
 
     accounts: dict[str, AccountRisk] = msgspec.field(default_factory=dict)
     open: dict[str, Reservation] = msgspec.field(default_factory=dict)
+    settles_later: bool = False
 
     def account(self, name: str) -> AccountRisk:
         """Return the account, made on first use."""
@@ -137,7 +173,8 @@ class Exposure(msgspec.Struct):
             reservation = self.open.get(event.client_order_id)
             if reservation is not None:
                 filled = reservation.quantity - reservation.remaining
-                self._change(reservation, offered=(max(event.quantity - filled, ZERO), event.price))
+                left = max(event.quantity - filled, ZERO)
+                self._change(reservation, offered=Offer(event.quantity, left, event.price))
             return
         quantity, price = event.quantity, event.price
         self.open[event.client_order_id] = Reservation(
@@ -168,6 +205,8 @@ class Exposure(msgspec.Struct):
         else:
             account.cash += event.notional - event.commission
             risk.position -= quantity
+            if self.settles_later:
+                account.unsettled += event.notional - event.commission
         reservation = self.open.get(event.client_order_id)
         if reservation is None:
             return
@@ -187,7 +226,7 @@ class Exposure(msgspec.Struct):
         offered = reservation.offered
         if remaining or offered is not None:
             if offered is not None:
-                offered = (max(offered[0] - event.quantity, ZERO), offered[1])
+                offered = Offer(offered.quantity, max(offered.remaining - event.quantity, ZERO), offered.price)
             self._change(reservation, remaining=remaining, offered=offered)
         else:
             self._release(event.client_order_id)
@@ -198,8 +237,11 @@ class Exposure(msgspec.Struct):
     def replaced(self, event: OrderReplaced) -> None:
         reservation = self.open.get(event.client_order_id)
         if reservation is not None and reservation.offered is not None:
-            remaining, price = reservation.offered
-            self._change(reservation, remaining=remaining, price=price, quantity=event.quantity, offered=None)
+            offered, terms = reservation.offered, event.terms
+            # Fills count against the offer; what the broker made of it may have another total, after a split.
+            remaining = max(offered.remaining + terms.quantity - offered.quantity, ZERO)
+            price = reservation.at(terms, offered.remaining, offered.price, remaining)
+            self._change(reservation, remaining=remaining, price=price, quantity=terms.quantity, offered=None)
             if not remaining:
                 self._release(event.client_order_id)
 
@@ -210,6 +252,60 @@ class Exposure(msgspec.Struct):
         self._change(reservation, offered=None)
         if not reservation.remaining:
             self._release(event.client_order_id)
+
+    def restated(self, event: OrderRestated) -> None:
+        """Reserve for the terms that the broker has made; a replacement that is asked, for the worst of before and after.
+
+        Of an order that holds nothing any more there is nothing to change.
+        """
+        reservation = self.open.get(event.client_order_id)
+        if reservation is None:
+            return
+        terms, before = event.terms, reservation.remaining
+        remaining = max(before + terms.quantity - reservation.quantity, ZERO)
+        price = reservation.at(terms, before, reservation.price, remaining)
+        offered = reservation.offered
+        if offered is not None and before:
+            scaled = max(offered.remaining, _up(offered.remaining * remaining / before))
+            cost = max(offered.remaining * offered.price, offered.remaining * price * remaining / before)
+            total = offered.quantity + scaled - offered.remaining
+            offered = Offer(total, scaled, _up(cost / scaled) if scaled else offered.price)
+        self._change(reservation, remaining=remaining, price=price, quantity=terms.quantity, offered=offered)
+        if not remaining and offered is None:
+            self._release(event.client_order_id)
+
+    # --- The account without an order --------------------------------------------------------------------------------
+
+    def cash_moved(self, event: CashMoved) -> None:
+        """Book cash; a dividend was accrued before, if the broker declares them at all."""
+        account = self.account(event.account)
+        account.cash += event.amount
+        if event.kind is CashKind.DIVIDEND and account.declares:
+            account.accrued -= event.amount
+
+    def dividend_accrued(self, event: DividendAccrued) -> None:
+        account = self.account(event.account)
+        account.declares = True
+        account.accrued += event.amount
+
+    def cash_settled(self, event: CashSettled) -> None:
+        account = self.account(event.account)
+        account.unsettled -= event.amount
+
+    def position_adjusted(self, event: PositionAdjusted) -> None:
+        """Change or rename a position. Open orders stay where they are: the broker restates or cancels them."""
+        account = self.account(event.account)
+        risk = self._symbol(account, event.symbol)
+        account.cash += event.cash
+        if event.cause is not AdjustmentCause.SYMBOL_CHANGE:
+            risk.position += event.quantity
+            return
+        held, risk.position = risk.position, ZERO
+        self._symbol(account, event.new_symbol).position += held
+        if not (risk.position or risk.open_buy or risk.open_sell):
+            del account.symbols[event.symbol]
+
+    # --- Sums ----------------------------------------------------------------------------------------------------------
 
     def _symbol(self, account: AccountRisk, symbol: str) -> SymbolRisk:
         found = account.symbols.get(symbol)

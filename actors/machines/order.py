@@ -35,9 +35,10 @@ from ..events import (
     OrderReplaced,
     OrderReplaceRefused,
     OrderReplaceRequested,
+    OrderRestated,
     OrderSubmitted,
 )
-from ..model import ZERO, Fill, Order, OrderState, OrderStatus
+from ..model import ZERO, Fill, Order, OrderState, OrderStatus, Terms
 from ..ports import CommandKind
 from .fills import Totals, merged, totals
 from .order_table import PUBLIC_STATE, RANK, Extent, Proof
@@ -54,6 +55,7 @@ OrderChange = (
     | OrderReplaceRequested
     | OrderReplaced
     | OrderReplaceRefused
+    | OrderRestated
     | OrderInDoubt
 )
 
@@ -89,7 +91,7 @@ R_REJECTED = RANK[Proof.REJECTED]
 R_WORKING = RANK[Proof.WORKING]
 
 
-class OrderMachine(msgspec.Struct):
+class OrderMachine(msgspec.Struct, gc=False):
     """State of one order. Only `apply` changes it. `terms` is the order as submitted, `order` as replaced since.
 
     `cancel_wanted` remembers that we asked to cancel, when the question itself has long been settled.
@@ -109,8 +111,7 @@ class OrderMachine(msgspec.Struct):
     leg: int = 0
     wire_id: str = ""
     next_wire_id: str = ""
-    next_quantity: Decimal = ZERO
-    next_limit_price: Decimal | None = None
+    next_terms: Terms | None = None
     broker_order_id: str = ""
     fills: dict[str, Fill] = msgspec.field(default_factory=dict)
     covers: dict[str, Fill] = msgspec.field(default_factory=dict)
@@ -345,11 +346,11 @@ def _cancel_refused(machine: OrderMachine, event: OrderCancelRefused) -> None:
 def _replace_requested(machine: OrderMachine, event: OrderReplaceRequested) -> None:
     machine.replace = ASKED
     machine.next_wire_id = event.wire_id
-    machine.next_quantity, machine.next_limit_price = event.quantity, event.limit_price
+    machine.next_terms = event.terms
 
 
 def _replaced(machine: OrderMachine, event: OrderReplaced) -> None:
-    machine.order = msgspec.structs.replace(machine.order, quantity=event.quantity, limit_price=event.limit_price)
+    machine.order = event.terms.applied_to(machine.order)
     machine.wire_id, machine.next_wire_id = event.wire_id, ""
     machine.broker_order_id = event.broker_order_id
     machine.leg += 1
@@ -362,6 +363,13 @@ def _replace_refused(machine: OrderMachine, event: OrderReplaceRefused) -> None:
     if not event.denied:
         machine.replace = NO
         machine.next_wire_id = ""
+
+
+def _restated(machine: OrderMachine, event: OrderRestated) -> None:
+    _prove(machine, WORKING)  # who changes it has it
+    machine.order = event.terms.applied_to(machine.order)
+    if machine.is_closed:
+        machine.cancel = machine.replace = NO
 
 
 def _in_doubt(machine: OrderMachine, event: OrderInDoubt) -> None:
@@ -386,5 +394,6 @@ CHANGES: dict[type, Callable[[OrderMachine, Any], None]] = {
     OrderReplaceRequested: _replace_requested,
     OrderReplaced: _replaced,
     OrderReplaceRefused: _replace_refused,
+    OrderRestated: _restated,
     OrderInDoubt: _in_doubt,
 }

@@ -1,8 +1,9 @@
-"""The ledger: cash and holdings per account, a fold of the fills.
+"""The ledger: cash and holdings per account, a fold of the fills and of what happens without an order.
 
-Cash is exact: every fill moves it by its notional and its commission. Cost is carried as a sum and the average price
+Cash is exact: every fill moves it by its notional and its commission. What comes or goes without a trade is income, or
+a transfer, and no part of the realized P&L. Cost is carried as a sum and the average price
 derived; where a fill closes part of a holding, the cost that leaves is rounded once, and the rest stays, so that cash +
-cost - realized P&L never drifts.
+cost - realized P&L + commission - income - transfers never drifts.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 import msgspec
 
-from ..events import OrderFilled, SessionOpened
+from ..events import CashMoved, OrderFilled, PositionAdjusted, SessionOpened
 from ..model import ZERO, Position, Side
+from ..ports import AdjustmentCause, CashKind
 
 COST_UNIT = Decimal("1E-8")
 
@@ -29,11 +31,17 @@ class Holding(msgspec.Struct):
 
 
 class Account(msgspec.Struct):
-    """Cash and holdings by symbol. `commission` is what was paid since the session opened first."""
+    """Cash and holdings by symbol.
+
+    `commission` is what was paid since the session opened first, `income` what dividends, interest and fees have
+    brought (or cost) since then, and `transfers` what was paid in or out.
+    """
 
     cash: Decimal
     holdings: dict[str, Holding] = msgspec.field(default_factory=dict)
     commission: Decimal = ZERO
+    income: Decimal = ZERO
+    transfers: Decimal = ZERO
 
 
 class Ledger(msgspec.Struct):
@@ -64,6 +72,32 @@ class Ledger(msgspec.Struct):
         book(holding, quantity, notional)
         self.version += 1
 
+    def move_cash(self, event: CashMoved) -> None:
+        """Book cash that came or went without a trade."""
+        account = self.accounts[event.account]
+        account.cash += event.amount
+        if event.kind is CashKind.TRANSFER:
+            account.transfers += event.amount
+        else:
+            account.income += event.amount
+        self.version += 1
+
+    def adjust(self, event: PositionAdjusted) -> None:
+        """Book a change of a holding without a trade: a split keeps its cost, cash makes it a sale or a purchase."""
+        account = self.accounts[event.account]
+        account.cash += event.cash
+        holding = account.holdings.setdefault(event.symbol, Holding())
+        if event.cause is AdjustmentCause.SPLIT:
+            split(holding, event.quantity)
+        elif event.cause is AdjustmentCause.SYMBOL_CHANGE:
+            del account.holdings[event.symbol]
+            renamed = account.holdings.setdefault(event.new_symbol, Holding())
+            book(renamed, holding.quantity, holding.cost)
+            renamed.realized_pnl += holding.realized_pnl
+        else:
+            book(holding, event.quantity, -event.cash)
+        self.version += 1
+
     def positions(self, account: str) -> dict[str, Position]:
         """Return the open positions of an account by symbol, in the order in which the symbols were first held."""
         held = self.accounts[account].holdings if account in self.accounts else {}
@@ -84,6 +118,14 @@ class Ledger(msgspec.Struct):
         known = self.accounts.get(account)
         holding = None if known is None else known.holdings.get(symbol)
         return ZERO if holding is None else holding.quantity
+
+
+def split(holding: Holding, quantity: Decimal) -> None:
+    """Change a holding's quantity at the same cost; a holding that is gone then has lost it."""
+    holding.quantity += quantity
+    if not holding.quantity:
+        holding.realized_pnl -= holding.cost
+        holding.cost = ZERO
 
 
 def book(holding: Holding, quantity: Decimal, notional: Decimal) -> None:

@@ -8,12 +8,15 @@ covers it, or when nothing is left to wait for.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 import msgspec
 
 from ..model import ZERO, Order, OrderStatus, Position, Purpose, Side, TimeInForce, exact
+
+SHARE_UNIT = Decimal("1E-9")
+"""A ratio such as 1/3 is not exact: what it makes of a quantity is rounded to this before anything else."""
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -23,6 +26,13 @@ class Target(msgspec.Struct, frozen=True):
     plan: str
     purpose: Purpose
     strategy: str
+
+
+def scaled(target: Target, ratio: Decimal) -> Target:
+    """Return the target after a split, cut off to the places that it had: fractions of shares are paid out."""
+    places = Decimal(1).scaleb(min(int(target.quantity.as_tuple().exponent), 0))
+    wanted = (target.quantity * ratio).quantize(SHARE_UNIT, rounding=ROUND_HALF_EVEN)
+    return msgspec.structs.replace(target, quantity=wanted.quantize(places, rounding=ROUND_DOWN))
 
 
 class Holding(msgspec.Struct, frozen=True):

@@ -1,23 +1,24 @@
 """The checks of the risk gate: small pure functions, and the table that says which purpose needs which.
 
-A check returns None or a `Denial` with a stable code, a sentence and the numbers that it saw. Numbers that are missing,
-zero or not finite never pass. The worst case of a symbol is its position plus everything open on one side.
+Those of an order by itself are in `order_checks.py`, those of what is at stake are here. A check returns None or a
+`Denial` with a stable code, a sentence and the numbers that it saw. Numbers that are missing, zero or not finite never
+pass. The worst case of a symbol is its position plus everything open on one side.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Literal
 
 import msgspec
 
 from ..events import Denial
-from ..model import ZERO, Instrument, Order, OrderType, Purpose, Side, TradingState
+from ..model import ZERO, Instrument, Order, Purpose, Side, TradingState
 from .exposure import AccountRisk, SymbolRisk, usable
+from .order_checks import MARKET, capability, intent_key, known_symbol, price, quantity, worst_price
 
 # Looked up once: a member of an enum costs more than what is done with it.
-MARKET = OrderType.MARKET
 BUY = Side.BUY
 SELL = Side.SELL
 ACTIVE = TradingState.ACTIVE
@@ -31,7 +32,9 @@ NOTHING_AT_STAKE = SymbolRisk()
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What the gate allows.
 
-    None switches a check off. Notional and exposure are currency, `price_collar` is a fraction.
+    None switches a check off. Notional and exposure are currency, `price_collar` is a fraction. Margins are fractions of
+    a position's worth; without `short_initial_margin` a short position needs what a long one does. With `settles_later`
+    a cash account may spend what its sales bring once the broker says that it is settled.
     """
 
     max_order_quantity: Decimal | None = None
@@ -42,6 +45,19 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     duplicate_window_ns: int = 0
     account_type: Literal["cash", "margin"] = "cash"
     initial_margin: Decimal = Decimal(1)
+    short_initial_margin: Decimal | None = None
+    settles_later: bool = False
+
+    @property
+    def sides_differ(self) -> bool:
+        """Whether a short position needs another margin than a long one."""
+        return self.short_initial_margin is not None and self.short_initial_margin != self.initial_margin
+
+    def margin(self, quantity: Decimal, price: Decimal) -> Decimal:
+        """Return the currency that a signed quantity must be covered with."""
+        if quantity < ZERO and self.short_initial_margin is not None:
+            return -quantity * price * self.short_initial_margin
+        return abs(quantity) * price * self.initial_margin
 
 
 class Case(msgspec.Struct, gc=False):
@@ -68,8 +84,12 @@ class Case(msgspec.Struct, gc=False):
 
     @property
     def price(self) -> Decimal:
-        """What a share is reserved at: its limit, else the last price."""
-        return self.order.limit_price or self.last or ZERO
+        """What a share is reserved at: its limit, else see `worst_price`."""
+        order = self.order
+        if order.limit_price:
+            return order.limit_price
+        last = self.last or ZERO
+        return last if order.order_type is MARKET else worst_price(order, last)
 
     @property
     def symbol(self) -> SymbolRisk:
@@ -112,6 +132,30 @@ class Case(msgspec.Struct, gc=False):
             self._gross = gross = gross + max(worst, other) * (self.last or ZERO)
         return gross
 
+    def margin_after(self) -> Decimal:
+        """What all symbols' worst cases must be covered with, the order included.
+
+        Of a symbol whose orders could leave it long or short, the side that needs more.
+        """
+        limits = self.limits
+        if not limits.sides_differ:
+            return self.gross_after() * limits.initial_margin
+        order, account, total = self.order, self.account, ZERO
+        for symbol, risk in account.symbols.items():
+            if symbol != order.symbol:
+                total += worst_margin(risk, usable(self.last_price(symbol)), limits)
+        mine = account.symbols.get(order.symbol, NOTHING_AT_STAKE)
+        other = mine.position - mine.open_sell if order.side is BUY else mine.position + mine.open_buy
+        last = self.last or ZERO
+        return total + max(limits.margin(self.worst_after(), last), limits.margin(other, last))
+
+
+def worst_margin(risk: SymbolRisk, price: Decimal, limits: Limits) -> Decimal:
+    """Return what the worst case of one symbol must be covered with."""
+    return max(
+        limits.margin(risk.position + risk.open_buy, price), limits.margin(risk.position - risk.open_sell, price)
+    )
+
 
 def trading_state(case: Case) -> Denial | None:
     if case.state is ACTIVE or (case.state is REDUCING and case.reduces()):
@@ -130,62 +174,6 @@ def broker_session(case: Case) -> Denial | None:
     return Denial("NOT_CONNECTED", "the broker's session is not ready; orders pass once it is", {})
 
 
-def known_symbol(case: Case) -> Denial | None:
-    if case.instrument is not None:
-        return None
-    return Denial("UNKNOWN_SYMBOL", f"{case.order.symbol!r} is not tradable here", {"symbol": case.order.symbol})
-
-
-def quantity(case: Case) -> Denial | None:
-    amount = case.order.quantity
-    lot = case.instrument.lot if case.instrument is not None else ONE
-    if not amount.is_finite() or amount <= ZERO:
-        return Denial("BAD_QUANTITY", f"quantity {amount} is not a positive number", {"quantity": str(amount)})
-    if not _is_multiple(amount, lot):
-        return Denial(
-            "LOT_SIZE",
-            f"quantity {amount} is not a multiple of the lot {lot}",
-            {"quantity": str(amount), "lot": str(lot)},
-        )
-    return None
-
-
-def _is_multiple(value: Decimal, unit: Decimal) -> bool:
-    try:
-        return not value % unit
-    except InvalidOperation:  # more units than the context has digits: no order is that large on purpose
-        return False
-
-
-def price(case: Case) -> Denial | None:
-    order, limit = case.order, case.order.limit_price
-    if order.order_type is MARKET:
-        if limit is None:
-            return None
-        return Denial("BAD_PRICE", f"a market order has no limit price, {limit} was given", {"limit_price": str(limit)})
-    if limit is None or not limit.is_finite() or limit <= ZERO:
-        return Denial(
-            "BAD_PRICE", f"a limit order needs a positive limit price, not {limit}", {"limit_price": str(limit)}
-        )
-    tick = case.instrument.tick if case.instrument is not None else Decimal("0.01")
-    if not _is_multiple(limit, tick):
-        return Denial(
-            "PRICE_TICK",
-            f"limit price {limit} is not a multiple of the tick {tick}",
-            {"limit_price": str(limit), "tick": str(tick)},
-        )
-    return None
-
-
-def capability(case: Case) -> Denial | None:
-    can, order = case.account.capabilities, case.order
-    if can is None or (order.order_type in can.order_types and order.time_in_force in can.times_in_force):
-        return None
-    asked = f"{order.order_type} {order.time_in_force}"
-    takes = f"{', '.join(can.order_types)} as {', '.join(can.times_in_force)}"
-    return Denial("UNSUPPORTED", f"the broker takes {takes}, not {asked}", {"order": asked})
-
-
 def market_data(case: Case) -> Denial | None:
     last = case.last
     if last is not None and last.is_finite() and last > ZERO:
@@ -197,14 +185,14 @@ def price_collar(case: Case) -> Denial | None:
     limit = case.order.limit_price
     if limit is None:
         return None
-    collar, last = case.limits.price_collar, case.last
+    collar, last, stop = case.limits.price_collar, case.last, case.order.stop_price
     if collar is None or last is None:
         return None
     if case.order.side is BUY:
-        bound = last * (ONE + collar)
+        bound = (last if stop is None else max(last, stop)) * (ONE + collar)  # it trades where its stop is, or later
         within = limit <= bound
     else:
-        bound = last * (ONE - collar)
+        bound = (last if stop is None else min(last, stop)) * (ONE - collar)
         within = limit >= bound
     if within:
         return None
@@ -269,14 +257,14 @@ def buying_power(case: Case) -> Denial | None:
             return None
         # A replacement may cost more by its price alone.
         remaining = case.delta if case.remaining is None else case.remaining
-        available, cost = case.account.cash - case.account.reserved, remaining * case.price - case.held
+        available, cost = case.account.spendable, remaining * case.price - case.held
     else:
-        available = case.account.equity(case.last_price) / case.limits.initial_margin
-        cost = case.gross_after()
+        available, cost = case.account.equity(case.last_price), case.margin_after()
     if cost <= available:
         return None
-    numbers = {"cost": f"{cost:f}", "available": f"{available:f}"}  # a division may end in an exponent
-    return Denial("BUYING_POWER", f"it needs {cost:f}, {available:f} is available", numbers)
+    numbers = {"cost": f"{cost:f}", "available": f"{available:f}"}  # never an exponent
+    what = f"{cost:f}" if case.limits.account_type == "cash" else f"an equity of {cost:f} with all that is open"
+    return Denial("BUYING_POWER", f"it needs {what}, {available:f} is available", numbers)
 
 
 def duplicate_intent(case: Case) -> Denial | None:
@@ -297,15 +285,6 @@ def exit_flips(case: Case) -> Denial | None:
     return Denial(
         "EXIT_FLIPS", f"an exit may not go beyond flat: {case.order.symbol} could reach {case.worst_after()}", numbers
     )
-
-
-def intent_key(order: Order) -> str:
-    """Return what makes two orders the same intent; the parent is part of it, so that slices of one parent are not duplicates."""
-    limit = order.limit_price
-    numbers = (
-        f"{order.quantity.normalize()} {None if limit is None else limit.normalize()}"  # 10 and 10.0 are one quantity
-    )
-    return f"{order.symbol} {order.side} {numbers} {order.order_type} {order.strategy} {order.parent}"
 
 
 Check = Callable[[Case], Denial | None]

@@ -3,33 +3,69 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from actor_test_kit import ActorTestKit
 from trading_world import World, accepted, executed
 
+from ordersmith.actors import broker_connection
+from ordersmith.actors.actor import Record
 from ordersmith.actors.broker_connection import BrokerConnection
-from ordersmith.actors.events import SessionClosed, SessionOpened
-from ordersmith.actors.messages import ApprovedOrder, CancelLeg, LateReport, PlaceOrder, QueryLeg, ReplaceLeg
-from ordersmith.actors.model import Order, OrderState
+from ordersmith.actors.events import (
+    Arrival,
+    CashMoved,
+    CashSettled,
+    DividendAccrued,
+    MarginCalled,
+    OrderApproved,
+    OrderFilled,
+    OrderSubmitted,
+    PositionAdjusted,
+    SessionClosed,
+    SessionOpened,
+)
+from ordersmith.actors.machines.exposure import Exposure
+from ordersmith.actors.machines.order import OrderMachine
+from ordersmith.actors.machines.position import Account, Holding, Ledger
+from ordersmith.actors.messages import (
+    ApprovedOrder,
+    CancelLeg,
+    ConnectAgain,
+    LateReport,
+    PlaceOrder,
+    QueryLeg,
+    ReplaceLeg,
+)
+from ordersmith.actors.model import Order, OrderState, Side, Terms
 from ordersmith.actors.ports import (
     Accepted,
+    AdjustmentCause,
+    BrokerOrderState,
     BrokerPosition,
     Cancelled,
     CancelRequest,
+    CashKind,
+    CashMovement,
     CommandKind,
     Connect,
     Connected,
     Disconnect,
     Disconnected,
+    DividendDeclared,
+    MarginDeficit,
     NewOrder,
     NotSent,
     OrderAbsent,
+    OrderFound,
+    PositionAdjustment,
     ReplaceRequest,
+    SaleSettled,
     StatusRequest,
 )
-from ordersmith.adapters.simulated.rules import CAPABILITIES
+from ordersmith.adapters.simulated.terms import CAPABILITIES
 
 D = Decimal
 ORDER = Order.buy("A", 10, "9", client_order_id="o", account="main")
@@ -37,8 +73,15 @@ APPROVED = ApprovedOrder(ORDER, 99, 7)
 OPENED = SessionOpened("main", D(500), (), CAPABILITIES)
 
 
-def connection(*history: Any, absent: tuple[str, ...] = ()) -> ActorTestKit:
-    return ActorTestKit(BrokerConnection("main"), *history, absent=absent)
+def connection(
+    *history: Any, absent: tuple[str, ...] = (), views: dict[str, Any] | None = None, open_orders: tuple[str, ...] = ()
+) -> ActorTestKit:
+    """Return the kit; `open_orders` are ids for which the gate holds something."""
+    exposure = Exposure()
+    for order_id in open_orders:
+        exposure.approved(OrderApproved(order_id, "main", "A", Side.BUY, D(10), D(9)), 0)
+    gate = SimpleNamespace(exposure=exposure)
+    return ActorTestKit(BrokerConnection("main"), *history, absent=absent, views={"risk_gate": gate, **(views or {})})
 
 
 def test_it_connects_when_it_starts_and_is_ready_once_the_account_is_known() -> None:
@@ -69,12 +112,162 @@ def test_it_disconnects_when_it_stops() -> None:
     assert closed.said == ["stopped"]
 
 
+# --- A lost session ----------------------------------------------------------------------------------------------------
+
+SECOND_NS = 1_000_000_000
+LOST = SessionClosed("main", "line lost")
+
+
+def test_a_lost_session_is_asked_for_again_every_second() -> None:
+    """A loss is recorded, and a new session asked for until there is one; then nothing is asked any more."""
+    kit = connection(OPENED)
+    lost = kit.deliver(Disconnected("line lost"), now_ns=5 * SECOND_NS)
+    assert (lost.recorded, lost.sent) == ([LOST], [])
+    assert lost.timers == {"connect again": (6 * SECOND_NS, ConnectAgain())}
+    for second in (6, 7):
+        again = kit.deliver(ConnectAgain(), now_ns=second * SECOND_NS)
+        assert again.sent == [("broker/main", Connect())]
+        assert again.timers == {"connect again": ((second + 1) * SECOND_NS, ConnectAgain())}
+    opened = kit.deliver(Connected("main", D(500), (), CAPABILITIES))
+    assert opened.recorded == [OPENED]
+    assert opened.cancelled_timers == ["connect again"]
+    assert (kit.deliver(ConnectAgain()).sent, kit.deliver(CancelLeg("o.0")).sent) == (
+        [],
+        [("broker/main", CancelRequest("o.0"))],
+    )
+
+
+@pytest.mark.parametrize(("now_ns", "next_ns"), [(0, 10), (4, 10), (9, 10), (10, 20), (25, 30)])
+def test_a_rebuilt_connection_goes_on_asking_at_the_same_times(now_ns: int, next_ns: int) -> None:
+    """When it asks follows from when the session was lost, not from when the actor was rebuilt."""
+    tenth = SECOND_NS // 10
+    kit = connection(OPENED, LOST)
+    kit.context.now_ns = now_ns * tenth
+    started = kit.start()
+    assert (started.sent, started.said) == ([], [])
+    assert started.timers == {"connect again": (next_ns * tenth, ConnectAgain())}
+
+
+def test_a_new_session_asks_about_every_open_order() -> None:
+    """What happened while nobody listened is asked for: the last leg of each order that may be at the broker, and of no other."""
+    sent = OrderMachine.begin(Record(1, 1, 0, OrderSubmitted("o", ORDER, Arrival(1, D(9)))))
+    sent.wire_id = "o.0"
+    replacing = msgspec.structs.replace(sent, wire_id="r.1", next_wire_id="r.2")
+    unsent = msgspec.structs.replace(sent, wire_id="")
+    views = {"order/o": sent, "order/r": replacing, "order/u": unsent}
+    first = connection(open_orders=("o", "r", "u", "gone"), views=views)
+    assert first.deliver(Connected("main", D(500), (), CAPABILITIES)).sent == []
+    kit = connection(OPENED, LOST, open_orders=("o", "r", "u", "gone"), views=views)
+    kit.context.views["risk_gate"].exposure.open["o2"] = msgspec.structs.replace(
+        kit.context.views["risk_gate"].exposure.open["o"], account="other"
+    )
+    kit.context.views["order/o2"] = sent
+    again = kit.deliver(Connected("main", D(500), (), CAPABILITIES))
+    assert again.sent == [("broker/main", StatusRequest("o.0")), ("broker/main", StatusRequest("r.2"))]
+
+
+def test_a_fill_that_nobody_told_of_is_found_after_the_loss() -> None:
+    """An order that filled while the session was lost is FILLED once there is a new one, and new orders pass again."""
+    world = World(scripted=True).bar()
+    world.submit(ORDER)
+    world.says(accepted("o.0"), Disconnected("lost"))
+    world.broker.take()
+    assert world.submit(Order.buy("A", 1, client_order_id="p"))[0].reason == "NOT_CONNECTED"
+    world.wait(1.5)
+    assert world.broker.take() == [StatusRequest("o.0")]
+    world.says(OrderFound("o.0", "b-o.0", BrokerOrderState.DONE, D(10), D(9), D(1)))
+    assert world.status("o").state is OrderState.FILLED
+    assert world.submit(Order.buy("A", 1, client_order_id="q"))[0].state is OrderState.SUBMITTED
+    assert len(world.events(SessionOpened)) == 2
+
+
+# --- What happens to the account ---------------------------------------------------------------------------------------
+
+HELD = Ledger({"main": Account(D(0), {"A": Holding(D(15), D(300)), "B": Holding(D(-4), D(-40))})})
+
+
+@pytest.mark.parametrize(
+    ("report", "event"),
+    [
+        (
+            CashMovement("1", CashKind.INTEREST, D(3), "A", "it"),
+            CashMoved("main", "1", CashKind.INTEREST, D(3), "A", "it"),
+        ),
+        (DividendDeclared("1", "A", D(3), "it"), DividendAccrued("main", "1", "A", D(3), "it")),
+        (SaleSettled("1", D(3)), CashSettled("main", "1", D(3))),
+        (MarginDeficit("1", D(3), D(4), True, "it"), MarginCalled("main", "1", D(3), D(4), True, "it")),
+        (
+            PositionAdjustment("1", AdjustmentCause.CASH_IN_LIEU, "A", D(-1), D(7), "", "it"),
+            PositionAdjusted("main", "1", AdjustmentCause.CASH_IN_LIEU, "A", D(-1), D(7), "", "it"),
+        ),
+        (
+            PositionAdjustment("1", AdjustmentCause.SYMBOL_CHANGE, "A", D(-15), new_symbol="N"),
+            PositionAdjusted("main", "1", AdjustmentCause.SYMBOL_CHANGE, "A", D(-15), new_symbol="N"),
+        ),
+        (
+            PositionAdjustment("1", AdjustmentCause.SPLIT, "A", D("7.5")),
+            PositionAdjusted("main", "1", AdjustmentCause.SPLIT, "A", D("7.5"), ratio=D("1.5")),
+        ),
+        (
+            PositionAdjustment("1", AdjustmentCause.SPLIT, "B", D(2)),
+            PositionAdjusted("main", "1", AdjustmentCause.SPLIT, "B", D(2), ratio=D("0.5")),
+        ),
+        (
+            PositionAdjustment("1", AdjustmentCause.SPLIT, "C", D(2)),  # of what we do not hold, as far as we know
+            PositionAdjusted("main", "1", AdjustmentCause.SPLIT, "C", D(2)),
+        ),
+    ],
+)
+def test_what_happens_to_the_account_is_recorded_once(report: Any, event: Any) -> None:
+    """Each activity becomes its record, a split's with its ratio, however often it is told, a restart in between included."""
+    kit = connection(OPENED, views={"positions": HELD})
+    assert booked(kit, report) == [event]
+    assert booked(kit, report) == []
+    again = connection(OPENED, event, views={"positions": HELD})
+    assert booked(again, report) == []
+    assert booked(again, msgspec.structs.replace(report, activity_id="2")) != []
+    other = msgspec.structs.replace(event, account="other")
+    assert booked(connection(OPENED, other, views={"positions": HELD}), report) == [event]
+
+
+def booked(kit: ActorTestKit, report: Any) -> list[Any]:
+    """Return what is recorded of a report, which the connection takes in two turns."""
+    (message,) = kit.deliver(report).told_to("connection/main")
+    return kit.deliver(message).recorded
+
+
+def test_what_was_reported_first_is_booked_first() -> None:
+    """A fill that was reported before a split, in the same breath, is in the books before it."""
+    world = World(scripted=True).bar()
+    world.submit(ORDER)
+    split = PositionAdjustment("1", AdjustmentCause.SPLIT, "A", D(4))
+    world.says(accepted("o.0"), executed("o.0", "k", 4, 9, 4), split, executed("o.0", "k2", 1, 4, 5))
+    assert [type(event) for event in world.events(OrderFilled, PositionAdjusted)] == [
+        OrderFilled,
+        PositionAdjusted,
+        OrderFilled,
+    ]
+    assert world.events(PositionAdjusted)[0].ratio == 2
+
+
+def test_activities_are_remembered_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the last activities are remembered, so that a long life needs no more memory than a short one."""
+    monkeypatch.setattr(broker_connection, "ACTIVITIES_KEPT", 2)
+    kit = connection(OPENED)
+    for number in "123":
+        booked(kit, SaleSettled(number, D(1)))
+    assert list(kit.actor.state.activities) == ["2", "3"]
+
+
+# --- Orders ------------------------------------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize(
     ("message", "command"),
     [
         (PlaceOrder(APPROVED, "o.0"), NewOrder("o.0", ORDER, 99, 7)),
         (CancelLeg("o.0"), CancelRequest("o.0")),
-        (ReplaceLeg(APPROVED, "o.0", "o.1"), ReplaceRequest("o.0", "o.1", D(10), D(9), 99, 7)),
+        (ReplaceLeg(APPROVED, "o.0", "o.1"), ReplaceRequest("o.0", "o.1", Terms(D(10), D(9)), 99, 7)),
         (QueryLeg("o.0"), StatusRequest("o.0")),
     ],
 )

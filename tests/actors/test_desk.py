@@ -11,7 +11,7 @@ from ordersmith.actors import desk
 from ordersmith.actors.errors import OrderCommandError
 from ordersmith.actors.events import OrderApproved, OrderFilled, OrderSubmitted, Undelivered
 from ordersmith.actors.messages import CommandRefused, GetOrderStatus, SubmitOrders
-from ordersmith.actors.model import Order, OrderState, OrderStatus, OrderType, Side
+from ordersmith.actors.model import Order, OrderState, OrderStatus, OrderType, Side, Terms
 from ordersmith.actors.ports import Cancelled, CancelRequest, Expired, NewOrder, Rejected, ReplaceRequest
 from ordersmith.supervisor.executor import BacktestExecutor
 
@@ -165,12 +165,7 @@ def test_a_replacement_is_sent_with_its_new_total() -> None:
     assert status.pending == ("replace",)
     (command,) = world.broker.take()
     assert isinstance(command, ReplaceRequest)
-    assert (command.wire_id, command.new_wire_id, command.quantity, command.limit_price) == (
-        "o.0",
-        "o.1",
-        D(10),
-        D("9.5"),
-    )
+    assert (command.wire_id, command.new_wire_id, command.terms) == ("o.0", "o.1", Terms(D(10), D("9.5")))
 
 
 def test_only_an_open_order_can_be_replaced() -> None:

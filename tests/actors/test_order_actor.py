@@ -18,9 +18,11 @@ from ordersmith.actors.events import (
     OrderInDoubt,
     OrderReplaced,
     OrderReplaceRefused,
+    OrderRestated,
 )
 from ordersmith.actors.messages import (
     CancelOrders,
+    Change,
     CommandRefused,
     Recheck,
     ReplaceOrder,
@@ -28,7 +30,7 @@ from ordersmith.actors.messages import (
     SubmitOrders,
     Unknown,
 )
-from ordersmith.actors.model import Order, OrderState, OrderStatus
+from ordersmith.actors.model import Order, OrderState, OrderStatus, Terms
 from ordersmith.actors.order import Order as OrderActor
 from ordersmith.actors.ports import (
     BrokerOrderState,
@@ -46,6 +48,7 @@ from ordersmith.actors.ports import (
     Replaced,
     ReplaceRefused,
     ReplaceRequest,
+    Restated,
     StatusRequest,
 )
 
@@ -204,7 +207,7 @@ def test_a_bust_takes_the_position_back() -> None:
 def test_a_replacement_becomes_the_next_leg() -> None:
     """After the broker's yes the order has the new terms, and further commands name the new leg."""
     world = replacing()
-    world.says(executed("o.0", "k", 4, 9, 4), Replaced("o.1", "b2", D(20), D(9)))
+    world.says(executed("o.0", "k", 4, 9, 4), Replaced("o.1", "b2", Terms(D(20), D(9))))
     status = world.status("o")
     assert (status.state, status.quantity, status.filled_quantity, status.pending) == (
         PARTIALLY_FILLED,
@@ -232,10 +235,10 @@ def test_a_refused_replacement_keeps_the_old_leg(report: Any) -> None:
 def test_answers_about_other_legs_are_ignored() -> None:
     """Only the leg that was asked for can be made or refused."""
     world = replacing()
-    world.says(Replaced("o.7", "b", D(99), None), ReplaceRefused("o.7", "NO", ""))
+    world.says(Replaced("o.7", "b", Terms(D(99))), ReplaceRefused("o.7", "NO", ""))
     assert world.status("o").pending == ("replace",)
     assert world.events(OrderReplaced, OrderReplaceRefused) == []
-    world.says(Replaced("o.1", "b2", D(20), D(9)), Replaced("o.1", "b2", D(20), D(9)))
+    world.says(Replaced("o.1", "b2", Terms(D(20), D(9))), Replaced("o.1", "b2", Terms(D(20), D(9))))
     assert len(world.events(OrderReplaced)) == 1
 
 
@@ -245,16 +248,16 @@ def test_two_replacements_at_once_are_one() -> None:
     answers: list[Any] = []
     for quantity in (20, 30):
         desk = world.dispatcher.refer("desk")
-        world.dispatcher.ask(desk, lambda to, q=quantity: ReplaceOrder("o", D(q), None, to), answers.append)
+        world.dispatcher.ask(desk, lambda to, q=quantity: ReplaceOrder("o", Change(D(q)), to), answers.append)
     world.run()
     refused = [answer for answer in answers if isinstance(answer, CommandRefused)]
     assert len(refused) == 1
     assert "REPLACE_PENDING" in refused[0].text
     (command,) = [c for c in world.broker.take() if isinstance(c, ReplaceRequest)]
-    assert command.quantity == 20
+    assert command.terms.quantity == 20
     assert world.exposure.open["o"].held() == (D(20), D(180))
     assert world.status("o").pending == ("replace",)
-    world.says(Replaced("o.1", "b2", D(20), D(9)))
+    world.says(Replaced("o.1", "b2", Terms(D(20), D(9))))
     assert world.status("o").quantity == 20
     assert world.exposure.open["o"].held() == (D(20), D(180))
 
@@ -295,7 +298,7 @@ def test_a_cancel_follows_the_order_to_its_next_leg() -> None:
     world = replacing()
     world.cancel("o")
     assert world.broker.take() == [CancelRequest("o.0")]
-    world.says(Replaced("o.1", "b2", D(20), D(9)), CancelRefused("o.0", "TOO_LATE", "replaced"))
+    world.says(Replaced("o.1", "b2", Terms(D(20), D(9))), CancelRefused("o.0", "TOO_LATE", "replaced"))
     assert world.broker.take() == [CancelRequest("o.1")]
     assert world.status("o").pending == ("cancel",)
     world.says(Cancelled("o.1"))
@@ -308,7 +311,7 @@ def test_the_old_leg_may_fill_before_the_replacement_is_confirmed() -> None:
     world.says(executed("o.0", "k", 10, 9, 10))
     assert world.status("o").state is FILLED
     assert world.exposure.open["o"].held() == (D(10), D(90))
-    world.says(Replaced("o.1", "b2", D(20), D(9)))
+    world.says(Replaced("o.1", "b2", Terms(D(20), D(9))))
     assert (world.status("o").state, world.status("o").remaining_quantity) == (PARTIALLY_FILLED, D(10))
     world.says(executed("o.1", "k2", 10, 9, 20))
     assert world.status("o").state is FILLED
@@ -318,10 +321,61 @@ def test_the_old_leg_may_fill_before_the_replacement_is_confirmed() -> None:
 def test_a_replacement_down_to_what_is_filled_frees_everything() -> None:
     """An order that its replacement completes is FILLED and holds nothing any more."""
     world = replacing(8)
-    world.says(executed("o.0", "k", 8, 9, 8), Replaced("o.1", "b2", D(8), D(9)))
+    world.says(executed("o.0", "k", 8, 9, 8), Replaced("o.1", "b2", Terms(D(8), D(9))))
     assert world.status("o").state is FILLED
     assert world.exposure.open == {}
     assert world.exposure.account("main").reserved == 0
+
+
+# --- Restated ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_restated_order_has_the_brokers_terms() -> None:
+    """After a split the order goes on with the new total and limit, what is reserved follows, and its fills count in it."""
+    world = working()
+    world.says(executed("o.0", "k", 4, 9, 4), Restated("o.0", Terms(D(16), D("4.5")), "split 2:1"))
+    status = world.status("o")
+    assert (status.state, status.quantity, status.order.limit_price) == (PARTIALLY_FILLED, D(16), D("4.5"))
+    assert world.exposure.open["o"].held() == (D(12), D(54))
+    world.says(executed("o.0", "k2", 12, "4.5", 16))
+    assert (world.status("o").state, world.exposure.open) == (FILLED, {})
+
+
+def test_a_restatement_is_booked_once_and_for_its_own_leg() -> None:
+    """The same terms again, or those of another leg, say nothing."""
+    world = working()
+    restated = Restated("o.0", Terms(D(20), D("4.5")), "split 2:1")
+    world.says(restated, restated, Restated("o.1", Terms(D(99), D(1)), "not made yet"))
+    assert len(world.events(OrderRestated)) == 1
+    assert world.status("o").quantity == 20
+
+
+def test_a_restatement_proves_that_the_order_works() -> None:
+    """An order in doubt that the broker changes is there."""
+    world = sent(OutcomeUnknown("o.0", CommandKind.NEW, "504"), Restated("o.0", Terms(D(20), D("4.5")), "split"))
+    assert (world.status("o").in_doubt, world.status("o").pending) == (False, ())
+    world.cancel("o")
+    assert CancelRequest("o.0") in world.broker.take()
+
+
+def test_a_restatement_to_nothing_left_ends_the_order() -> None:
+    """What is complete by the broker's terms is FILLED and holds nothing."""
+    world = sent(
+        accepted("o.0"), executed("o.0", "k", 4, 9, 4), Restated("o.0", Terms(D(4), D(9)), "no whole share left")
+    )
+    assert (world.status("o").state, world.exposure.open) == (FILLED, {})
+    assert world.exposure.account("main").reserved == 0
+
+
+def test_a_restatement_while_a_replacement_is_asked_keeps_the_worst_of_both() -> None:
+    """Until the broker answers, as much is reserved as any of the terms could need; then what it says."""
+    world = replacing()
+    world.says(Restated("o.0", Terms(D(20), D("4.5")), "split 2:1"))
+    assert world.status("o").pending == ("replace",)
+    assert world.exposure.open["o"].held() == (D(40), D(180))
+    world.says(Replaced("o.1", "b2", Terms(D(40), D("4.5"))))
+    assert (world.status("o").quantity, world.status("o").pending) == (D(40), ())
+    assert world.exposure.open["o"].held() == (D(40), D(180))
 
 
 # --- Doubt -------------------------------------------------------------------------------------------------------------

@@ -13,8 +13,17 @@ from trading_world import World, accepted, executed, wait_for
 from ordersmith.actors.errors import ActorError
 from ordersmith.actors.events import OrderSubmitted, TargetDropped, TargetOrdered
 from ordersmith.actors.messages import CommandRefused
-from ordersmith.actors.model import Order, OrderState, Purpose, Side, TimeInForce
-from ordersmith.actors.ports import Cancelled, CancelRequest, Expired, NewOrder, Rejected
+from ordersmith.actors.model import Order, OrderState, Purpose, Side, Terms, TimeInForce
+from ordersmith.actors.ports import (
+    AdjustmentCause,
+    Cancelled,
+    CancelRequest,
+    Expired,
+    NewOrder,
+    PositionAdjustment,
+    Rejected,
+    Restated,
+)
 from ordersmith.supervisor.executor import BacktestExecutor
 
 D = Decimal
@@ -292,6 +301,132 @@ def test_a_crash_between_order_and_end_orders_nothing_twice() -> None:
     world.says(Rejected(wire(world, "B"), "NO", ""))
     assert sent(world) == []
     assert dropped(world) == [("A", "REACHED"), ("B", "NO")]
+
+
+# --- Splits and new names ----------------------------------------------------------------------------------------------
+
+
+def adjustment(cause: AdjustmentCause, symbol: str, quantity: int, **terms: Any) -> PositionAdjustment:
+    return PositionAdjustment(f"{cause}-{symbol}", cause, symbol, D(quantity), **terms)
+
+
+def targets(world: World) -> dict[str, int]:
+    """Return what the rebalancer still pursues."""
+    state = world.dispatcher.cells["rebalancer"].actor.state
+    return {symbol: int(target.quantity) for symbol, target in state.targets.items()}
+
+
+def test_a_split_scales_what_is_wanted_and_what_is_on_its_way() -> None:
+    """A target that is half reached becomes one of new shares, and the restated order leads to it without another."""
+    world = World(scripted=True).bar()
+    world.target(A=100)
+    assert sent(world) == [("A", 100)]
+    order = wire(world, "A")
+    world.says(accepted(order), executed(order, "k", 40, 10, 40))
+    world.says(adjustment(AdjustmentCause.SPLIT, "A", 40), Restated(order, Terms(D(160)), "split 2:1"))
+    assert targets(world) == {"A": 200}
+    world.says(executed(order, "k2", 120, 5, 160))
+    assert (world.held(), sent(world), dropped(world)) == ({"A": 200}, [], [("A", "REACHED")])
+
+
+@pytest.mark.parametrize("restated", [True, False])
+def test_the_rest_of_a_scaled_target_is_ordered_in_new_shares(restated: bool) -> None:
+    """When the day of the order is over, what is missing of the new target is ordered, whether or not the order was restated."""
+    world = World(scripted=True).bar()
+    world.target(A=100)
+    order = wire(world, "A")
+    world.says(accepted(order), executed(order, "k", 40, 10, 40))
+    world.broker.take()
+    reports: list[Any] = [adjustment(AdjustmentCause.SPLIT, "A", 40)]
+    world.says(*reports, *([Restated(order, Terms(D(160)), "split 2:1")] if restated else []), Expired(order))
+    assert sent(world) == [("A", 120)]
+
+
+def test_a_target_of_which_nothing_is_held_follows_its_restated_order() -> None:
+    """Where there is no position that a split would tell of, the restated order says what the target has become."""
+    world = World(scripted=True).bar()
+    world.target(A=100, B=-0)
+    order = wire(world, "A")
+    world.says(accepted(order), Restated(order, Terms(D(200)), "split 2:1"))
+    assert targets(world) == {"A": 200}
+    world.broker.take()
+    world.says(executed(order, "k", 50, 5, 50), Expired(order))
+    assert sent(world) == [("A", 150)]
+
+
+def test_two_splits_in_a_row_scale_a_target_twice() -> None:
+    """A target follows its order through every restatement until the first fill."""
+    world = World(scripted=True).bar()
+    world.target(A=100)
+    order = wire(world, "A")
+    world.says(accepted(order), Restated(order, Terms(D(200)), "2:1"), Restated(order, Terms(D(600)), "3:1"))
+    assert targets(world) == {"A": 600}
+
+
+def test_a_split_that_is_told_after_its_restatement_counts_once() -> None:
+    """Of an order that has filled in part the position tells of the split, whichever of the two comes first."""
+    world = World(scripted=True).bar()
+    world.target(A=100)
+    order = wire(world, "A")
+    world.says(accepted(order), executed(order, "k", 40, 10, 40))
+    world.says(Restated(order, Terms(D(160)), "split 2:1"), adjustment(AdjustmentCause.SPLIT, "A", 40))
+    assert targets(world) == {"A": 200}
+
+
+def test_what_a_restatement_has_completed_is_ordered_again() -> None:
+    """When the broker leaves nothing of an order, it is FILLED, and what is missing of its target goes out anew."""
+    world = World(scripted=True).bar()
+    world.target(A=100)
+    order = wire(world, "A")
+    world.says(accepted(order), executed(order, "k", 40, 10, 40))
+    world.broker.take()
+    world.says(Restated(order, Terms(D(40)), "no whole lot left"))
+    assert sent(world) == [("A", 60)]
+
+
+def test_a_restatement_for_a_dividend_changes_no_target() -> None:
+    """Terms of the same quantity leave the plan as it is, and so do those of an order that is not the plan's."""
+    world = World(scripted=True).bar()
+    world.target(A=100)
+    order = wire(world, "A")
+    world.submit(Order.buy("B", 10, "20", client_order_id="mine"))
+    world.says(accepted(order), Restated(order, Terms(D(100), D("9.5")), "dividend"))
+    world.says(accepted("mine.0"), Restated("mine.0", Terms(D(20), D(10)), "split"))
+    assert targets(world) == {"A": 100}
+
+
+def test_a_target_moves_to_the_new_symbol() -> None:
+    """What is wanted of a symbol, and its order, are the new symbol's; what was there of that stays."""
+    world = World(scripted=True).bar()
+    world.target(A=100, B=5)
+    order = wire(world, "A")
+    world.says(accepted(order), executed(order, "k", 40, 10, 40))
+    world.broker.take()
+    world.says(adjustment(AdjustmentCause.SYMBOL_CHANGE, "A", -40, new_symbol="C"))
+    assert targets(world) == {"B": 5, "C": 100}
+    assert world.held() == {"C": 40}
+    world.says(Expired(order))
+    assert sent(world) == [("C", 60)]
+    world.target(A=7)
+    world.says(adjustment(AdjustmentCause.SPLIT, "C", 40))
+    world.post("connection/main", adjustment(AdjustmentCause.SYMBOL_CHANGE, "B", 0, new_symbol="A"))
+    world.run()
+    assert targets(world) == {"C": 200, "A": 7}
+
+
+def test_the_plan_survives_a_crash_in_the_middle_of_a_split() -> None:
+    """A rebuilt rebalancer knows the same targets and orders as one that saw the split itself."""
+    world = World(scripted=True).bar()
+    world.target(A=100, B=50)
+    order = wire(world, "A")
+    world.says(accepted(order), executed(order, "k", 40, 10, 40), adjustment(AdjustmentCause.SPLIT, "A", 40))
+    world.says(Restated(order, Terms(D(160)), "split 2:1"), Restated(wire(world, "B"), Terms(D(100)), "split 2:1"))
+    cell = world.dispatcher.cells["rebalancer"]
+    before = cell.actor.snapshot()
+    world.backtest.lifecycle.crash("rebalancer", ActorError("a bug"))
+    assert cell.incarnation == 2
+    assert cell.actor.snapshot() == before
+    assert targets(world) == {"A": 200, "B": 100}
 
 
 # --- Flatten -----------------------------------------------------------------------------------------------------------

@@ -3,16 +3,42 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from actor_test_kit import ActorTestKit
 from trading_world import World, accepted, executed, wait_for
 
 from ordersmith.actors.errors import ActorError
-from ordersmith.actors.events import OrderApproved, OrderDenied, OrderIntended
+from ordersmith.actors.events import (
+    CashSettled,
+    DividendAccrued,
+    OrderApproved,
+    OrderDenied,
+    OrderFilled,
+    OrderIntended,
+    SessionOpened,
+)
+from ordersmith.actors.machines.position import Ledger
+from ordersmith.actors.machines.risk import Limits
 from ordersmith.actors.messages import GetAccountInfo
-from ordersmith.actors.model import Order, OrderState, Purpose, TradingState
-from ordersmith.actors.ports import Cancelled, NewOrder, Rejected
+from ordersmith.actors.model import Fill, Instrument, Order, OrderState, Purpose, Side, Terms, TradingState
+from ordersmith.actors.ports import (
+    AdjustmentCause,
+    BrokerPosition,
+    Cancelled,
+    CashKind,
+    CashMovement,
+    DividendDeclared,
+    NewOrder,
+    PositionAdjustment,
+    Rejected,
+    Restated,
+    SaleSettled,
+)
+from ordersmith.actors.risk_gate import RiskGate
+from ordersmith.adapters.simulated.terms import CAPABILITIES
 from ordersmith.supervisor.executor import BacktestExecutor
 
 D = Decimal
@@ -138,12 +164,65 @@ def test_a_margin_account_buys_and_shorts_within_its_margin() -> None:
     assert world.ask("risk_gate", GetAccountInfo).buying_power == 0
 
 
+def gate_of(limits: Limits, *history: Any) -> RiskGate:
+    """Return a gate by itself, with every price at 10 and what has happened so far."""
+    market: Any = SimpleNamespace(last_price=lambda symbol: D(10))
+    gate = RiskGate(limits, {"A": Instrument(), "B": Instrument()}, market, "main")
+    held = (BrokerPosition("A", D(20), D(10)), BrokerPosition("B", D(-10), D(10)))
+    ledger = Ledger()
+    opened = SessionOpened("main", D(1000), held, CAPABILITIES)
+    ledger.open(opened)
+    ActorTestKit(gate, opened, *history, views={"positions": ledger})
+    return gate
+
+
+def test_accrued_dividends_and_unsettled_sales_are_shown() -> None:
+    """Equity has what is accrued, and a cash account's buying power lacks what is not settled yet, where sales settle later."""
+    sold = OrderFilled(
+        "s",
+        "main",
+        "",
+        "A",
+        Side.SELL,
+        Fill(fill_key="k", quantity=D(5), price=D(11), at_ns=0),
+        D(5),
+        D(55),
+        D(1),
+        OrderState.FILLED,
+    )
+    history = (DividendAccrued("main", "1", "A", D(7)), sold)
+    info = gate_of(Limits(settles_later=True), *history).info("main")
+    assert (info.cash, info.accrued, info.unsettled, info.buying_power) == (D(1054), D(7), D(54), D(1000))
+    assert info.equity == 1054 + 7 + 15 * 10 - 10 * 10
+    info = gate_of(Limits(settles_later=True), *history, CashSettled("main", "2", D(54))).info("main")
+    assert (info.cash, info.unsettled, info.buying_power) == (D(1054), D(0), D(1054))
+    for limits in (Limits(), Limits(settles_later=True, account_type="margin")):
+        assert gate_of(limits, *history).info("main").unsettled == 0
+
+
+def test_a_short_position_may_need_another_margin() -> None:
+    """Buying power is the equity that no position and no order needs, over the margin of a purchase."""
+    even = Limits(account_type="margin", initial_margin=D("0.5"))
+    uneven = Limits(account_type="margin", initial_margin=D("0.5"), short_initial_margin=D("1.5"))
+    same = Limits(account_type="margin", initial_margin=D("0.5"), short_initial_margin=D("0.5"))
+    assert gate_of(even).buying_power("main") == gate_of(same).buying_power("main") == 1100 * 2 - 300
+    assert gate_of(uneven).buying_power("main") == (1100 - 100 - 150) * 2
+    sale = OrderApproved("s", "main", "A", Side.SELL, D(30), D(10))  # which could leave A 10 short: 150 instead of 100
+    assert gate_of(uneven, sale).buying_power("main") == (1100 - 150 - 150) * 2
+
+
 def test_the_gate_is_rebuilt_from_the_records() -> None:
     """After a crash the gate knows the same reservations, cash, intents and trading state."""
     world = World(scripted=True, risk={"duplicate_window": 100}).bar()
     world.submit(buy("a"), buy("b", 5, "9"))
     world.says(accepted("a.0"), accepted("b.0"), executed("a.0", "k", 4, 10, 4))
     world.replace("b", 8)
+    world.says(
+        DividendDeclared("1", "A", D(3)), CashMovement("2", CashKind.DIVIDEND, D(2), "A"), SaleSettled("3", D(1))
+    )
+    world.says(
+        PositionAdjustment("4", AdjustmentCause.SPLIT, "A", D(4)), Restated("b.0", Terms(D(10), D("4.5")), "split")
+    )
     gate = world.dispatcher.cells["risk_gate"]
     before = gate.actor.snapshot()
     world.backtest.lifecycle.crash("risk_gate", ActorError("a bug"))

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from trading_world import World, accepted, bars, executed
 
+from ordersmith.actors.bars import Bar, Bars, CorporateAction, CorporateActionKind
 from ordersmith.actors.errors import StrategyError
 from ordersmith.actors.events import OrderEvent, OrderFilled
-from ordersmith.actors.model import Bar, Bars, Order, OrderState, OrderStatus, OrderType, Side, TimeInForce
-from ordersmith.actors.ports import CancelRequest, NewOrder, Rejected, ReplaceRequest
+from ordersmith.actors.model import Order, OrderState, OrderStatus, OrderType, Side, Terms, TimeInForce
+from ordersmith.actors.ports import CancelRequest, NewOrder, Rejected, ReplaceRequest, Restated
 from ordersmith.actors.strategy import Strategy
 from ordersmith.supervisor.executor import BacktestExecutor
 
@@ -188,7 +189,7 @@ def test_cancel_and_replace_reach_the_broker() -> None:
     world.bar()
     (command,) = world.broker.take()
     assert isinstance(command, ReplaceRequest)
-    assert (command.quantity, command.limit_price) == (D(12), D("9.5"))
+    assert (command.terms.quantity, command.terms.limit_price) == (D(12), D("9.5"))
     world.bar()
     assert world.broker.take() == [CancelRequest("o.0")]
 
@@ -230,6 +231,57 @@ def test_an_order_submitted_in_on_order_goes_out() -> None:
     assert command.order.client_order_id == "second"
 
 
+class Adjusting(Diary):
+    def on_corporate_action(self, action: CorporateAction) -> None:
+        self.calls.append(("action", action.kind.value, action.symbol))
+        self.act("action")
+
+
+def test_corporate_actions_are_told_before_the_bars_they_are_in_force_for() -> None:
+    """Every action comes once, in order, before anything else of its first bar, and what is submitted then goes out."""
+    strategy = Adjusting(action=lambda s: s.submit(Order.buy("B", 1)))
+    world = World(CLOSES, scripted=True, strategy=strategy).bar()
+    split = CorporateAction(kind=CorporateActionKind.SPLIT, symbol="A", session=1, ratio=D(2))
+    paid = CorporateAction(kind=CorporateActionKind.DIVIDEND, symbol="B", session=1, amount=D(1))
+    strategy.calls.clear()
+    world.broker.take()
+    world.post("market", Bars(1, 2, 1, True, {"A": (5.0, 5.0, 5.0, 5.0, 1.0)}, (split, paid)))
+    world.run()
+    assert strategy.calls == [
+        ("action", "SPLIT", "A"),
+        ("action", "DIVIDEND", "B"),
+        ("bar", "A", 5.0),
+        ("bars", {"A": 5.0}),
+    ]
+    assert [command.order.symbol for command in world.broker.take()] == ["B", "B"]
+
+
+def test_actions_that_nobody_wants_to_hear_of_are_passed_over() -> None:
+    """A strategy without the method gets its bars as always."""
+    strategy = Diary()
+    world = World(CLOSES, scripted=True, strategy=strategy).bar()
+    strategy.calls.clear()
+    split = CorporateAction(kind=CorporateActionKind.SPLIT, symbol="A", session=1, ratio=D(2))
+    world.post("market", Bars(1, 2, 1, True, {"A": (5.0, 5.0, 5.0, 5.0, 1.0)}, (split,)))
+    world.run()
+    assert strategy.calls == [("bar", "A", 5.0), ("bars", {"A": 5.0})]
+
+
+def test_on_order_hears_of_a_restatement() -> None:
+    """A strategy learns the terms that the broker has made of its order after a split."""
+    heard: list[Any] = []
+
+    class Listening(Strategy):
+        def on_order(self, status: OrderStatus) -> None:
+            heard.append((status.quantity, status.order.limit_price))
+
+    world = World(CLOSES, scripted=True, strategy=Listening()).bar()
+    world.submit(Order.buy("A", 10, "9", client_order_id="o"))
+    world.says(accepted("o.0"))
+    world.says(Restated("o.0", Terms(D(20), D("4.5")), "split 2:1"))
+    assert heard == [(D(10), D(9)), (D(20), D("4.5"))]
+
+
 # --- What is not overridden --------------------------------------------------------------------------------------------
 
 
@@ -249,7 +301,7 @@ class OnlyOrders(Strategy):
         """Do nothing with it."""
 
 
-@pytest.mark.parametrize(("strategy", "subscribed"), [(OnlyBars(), 0), (OnlyUpdates(), 1), (OnlyOrders(), 9)])
+@pytest.mark.parametrize(("strategy", "subscribed"), [(OnlyBars(), 0), (OnlyUpdates(), 1), (OnlyOrders(), 10)])
 def test_what_is_not_overridden_is_not_subscribed(strategy: Strategy, subscribed: int) -> None:
     """The host hears only of the events that the strategy has a method for."""
     world = World(CLOSES, strategy=strategy)

@@ -7,19 +7,26 @@ import gc
 import os
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from random_trading import ListFeed, RandomTrader
 
+from ordersmith.actors.bars import CorporateAction, CorporateActionKind
 from ordersmith.actors.model import TimeInForce
 from ordersmith.config import load
 from ordersmith.supervisor.backtest import Backtest
 from ordersmith.supervisor.result import BacktestResult
 
 KIT = Path(__file__).resolve().parent.parent / "kit"
-GTC, DAY = TimeInForce.GTC, TimeInForce.DAY
+DAY, GTC, IOC, OPG, CLS = TimeInForce.DAY, TimeInForce.GTC, TimeInForce.IOC, TimeInForce.OPG, TimeInForce.CLS
+SPLIT, DIVIDEND = CorporateActionKind.SPLIT, CorporateActionKind.DIVIDEND
+ACTIONS = [
+    CorporateAction(kind=SPLIT, symbol="L", session=5, ratio=Decimal("1.5")),
+    CorporateAction(kind=DIVIDEND, symbol="A", session=9, amount=Decimal("0.07"), pay_session=12),
+]
 
 
 def market() -> ListFeed:
@@ -28,7 +35,7 @@ def market() -> ListFeed:
     for index in range(60):
         prices = {"A": 1000 + (index * 37) % 113, "L": 1000 + (index * 53) % 97}
         steps.append({s: (p / 100, p / 100 + 0.31, p / 100 - 0.29, p / 100 + 0.07, 1000.0) for s, p in prices.items()})
-    return ListFeed(steps)
+    return ListFeed(steps, ACTIONS)
 
 
 def plan() -> list[list[tuple[Any, ...]]]:
@@ -37,8 +44,18 @@ def plan() -> list[list[tuple[Any, ...]]]:
     for index in range(60):
         ticks = (index * 29) % 120 - 60
         day: list[tuple[Any, ...]] = [
-            ("order", "A" if index % 2 else "L", "BUY" if index % 3 else "SELL", "35", ticks, GTC, "entry"),
-            ("order", "A", "BUY", "200", None, DAY, "entry"),
+            (
+                "order",
+                "A" if index % 2 else "L",
+                "BUY" if index % 3 else "SELL",
+                "35",
+                {"limit_price": ticks},
+                GTC,
+                "entry",
+            ),
+            ("order", "A", "BUY", "200", {}, (DAY, IOC, OPG, CLS)[index % 4], "entry"),
+            ("order", "L", "BUY", "10", {"stop_price": ticks}, GTC, "entry"),
+            ("order", "L", "SELL", "10", {"trail_percent": "0.7"}, DAY, "entry"),
             ("replace", index % 7, "45", -ticks),
             ("cancel", index % 5),
         ]

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from ordersmith.actors import desk
-from ordersmith.actors.model import Bars, Order, TimeInForce
+from ordersmith.actors.bars import Bars
+from ordersmith.actors.model import Order, TimeInForce
 from ordersmith.actors.strategy import Strategy
 from ordersmith.config import load
 from ordersmith.supervisor import backtest as backtest_module

@@ -17,9 +17,11 @@ import msgspec
 from scripted_port import ScriptedPort
 
 from ordersmith.actors.actor import Record
+from ordersmith.actors.bars import Bars
 from ordersmith.actors.events import ActorRestarted, Escalated, OrderFilled
 from ordersmith.actors.messages import (
     CancelOrders,
+    Change,
     Flatten,
     GetAccountInfo,
     GetFilledOrders,
@@ -32,8 +34,8 @@ from ordersmith.actors.messages import (
     SetTargets,
     SubmitOrders,
 )
-from ordersmith.actors.model import Bars, Fill, Order, OrderStatus, TimeInForce
-from ordersmith.actors.ports import Executed
+from ordersmith.actors.model import Fill, Order, OrderStatus, TimeInForce
+from ordersmith.actors.ports import Disconnected, Executed
 from ordersmith.actors.strategy import Strategy
 from ordersmith.adapters.bar_feed import BarFeed
 from ordersmith.config import load
@@ -47,7 +49,7 @@ FIRST_SESSION = (FIRST_DAY - date(1970, 1, 1)).days
 RELEASE_BAR = 23
 """Until the end of this bar the port keeps back the cancels of `slow-cancel` and `partial`, and what became of `slow-replace`."""
 
-REARMING = ("circuit_breaker", "rebalancer")
+REARMING = ("circuit_breaker", "rebalancer", "connection/main")
 """Actors that arm their timers again when they are rebuilt."""
 
 GTC, DAY = TimeInForce.GTC, TimeInForce.DAY
@@ -88,6 +90,8 @@ ORDERS: dict[str, Terms] = {
     "refused-2": ("B", "BUY", 1, None, GTC),
     "refused-3": ("A", "BUY", 2, None, GTC),
     "last": ("A", "BUY", 10, None, DAY),
+    "restated": ("C", "BUY", 10, "6", GTC),
+    "unconnected": ("B", "BUY", 10, "30", GTC),
 }
 
 
@@ -109,9 +113,9 @@ class Script:
             6: self._commands,
             7: lambda s: s.submit(self.orders("twice filled")),
             8: lambda s: s.set_targets({self.symbol("target-1", "A"): 20, self.symbol("target-2", "B"): 440}),
-            9: lambda s: s.submit(self.orders("expiring-late")),
+            9: lambda s: s.submit(self.orders("expiring-late restated")),
             14: lambda s: s.submit(self.orders("poisoned")),
-            17: lambda s: (s.submit(self.orders("halted-1")), s.cancel("replaced")),
+            17: lambda s: (s.submit(self.orders("halted-1")), s.cancel("replaced", "restated")),
             18: lambda s: s.submit(self.orders("refused-1 refused-2 refused-3")),
             21: lambda s: s.submit(self.orders("last")),
         }
@@ -122,8 +126,10 @@ class Script:
             6: self._questions,
             10: lambda run: run.ask("desk", lambda to: CancelOrders(("filled", "resting-not", "partial-not"), to)),
             7: lambda run: run.post("order/lost", Recheck()),
+            11: lambda run: run.port.adjust(),
             12: self._change_of_mind,
             13: self._late_reports,
+            15: self._lost_session,
             16: lambda run: run.ask("circuit_breaker", lambda to: HaltTrading("lunch", to)),
             17: lambda run: run.ask("circuit_breaker", lambda to: ResumeTrading("back", to)),
             18: lambda run: run.ask("desk", lambda to: SubmitOrders((self.order("halted-2"),), False, to)),
@@ -173,7 +179,7 @@ class Script:
 
     def _questions(self, run: Run) -> None:
         run.ask("desk", lambda to: GetOrderStatus(("filled", "partial", "slow-cancel", "never"), to))
-        run.ask("desk", lambda to: ReplaceOrder("expiring", Decimal(20), None, to))
+        run.ask("desk", lambda to: ReplaceOrder("expiring", Change(Decimal(20)), to))
         run.ask("journal", lambda to: GetFilledOrders(0, to))
         run.ask("positions", GetPositions)
         run.ask("risk_gate", GetAccountInfo)
@@ -188,6 +194,11 @@ class Script:
         run.port.say(
             Executed("ghost.0", Fill(fill_key="g", quantity=Decimal(1), price=Decimal(1), at_ns=1), Decimal(1))
         )
+
+    def _lost_session(self, run: Run) -> None:
+        run.port.say(Disconnected("line lost"))
+        run.ask("desk", lambda to: SubmitOrders((self.order("unconnected"),), False, to))
+        run.ask("desk", lambda to: CancelOrders(("resting",), to))
 
     def _escalation(self, run: Run) -> None:
         run.post("circuit_breaker", Escalated("somebody", "gave up"))

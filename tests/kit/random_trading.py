@@ -8,8 +8,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from ordersmith.actors.bars import Bars, CorporateAction, CorporateActionKind, Row
 from ordersmith.actors.messages import Flatten, HaltTrading, ResumeTrading
-from ordersmith.actors.model import Bars, Order, Purpose, Row, TimeInForce
+from ordersmith.actors.model import Order, Purpose, TimeInForce
 from ordersmith.actors.strategy import Strategy
 from ordersmith.config import load
 from ordersmith.supervisor.backtest import Backtest
@@ -23,15 +24,22 @@ Action = tuple[Any, ...]
 
 
 class ListFeed:
-    """Bars from a list: what a feed is to a backtest, with sessions of two bars each."""
+    """Bars from a list: what a feed is to a backtest, with sessions of two bars each and the corporate actions of each session."""
 
-    def __init__(self, steps: list[dict[str, Row]]) -> None:
+    def __init__(self, steps: list[dict[str, Row]], actions: list[CorporateAction]) -> None:
         self.symbols = tuple(SYMBOLS)
         self.start_ns = HOUR_NS
         self.step_count = len(steps)
         self.bars = [
-            Bars(index * HOUR_NS, (index + 1) * HOUR_NS, index // 2, index % 2 == 0, rows)
-            for index, rows in enumerate(steps, 1)
+            Bars(
+                (index + 1) * HOUR_NS,
+                (index + 2) * HOUR_NS,
+                index // 2,
+                index % 2 == 1,
+                rows,
+                tuple(action for action in actions if index % 2 == 0 and action.session == index // 2),
+            )
+            for index, rows in enumerate(steps)
         ]
 
     def __iter__(self) -> Iterator[Bars]:
@@ -48,6 +56,28 @@ WICK = st.integers(0, 60)
 ROWS = st.builds(_row, PRICE, PRICE, WICK, WICK, st.sampled_from([0, 7, 100, 1000, 20_000]))
 STEPS = st.lists(st.fixed_dictionaries({"A": ROWS}, optional={"L": ROWS}), min_size=6, max_size=10)
 
+SPLITS = st.builds(
+    CorporateAction,
+    kind=st.just(CorporateActionKind.SPLIT),
+    symbol=st.sampled_from(list(SYMBOLS)),
+    session=st.integers(1, 4),
+    ratio=st.sampled_from([Decimal(2), Decimal(3), Decimal("1.5"), Decimal("0.1"), Decimal(1) / 3]),
+)
+DIVIDENDS = st.builds(
+    lambda symbol, session, cents, days: CorporateAction(
+        kind=CorporateActionKind.DIVIDEND,
+        symbol=symbol,
+        session=session,
+        amount=Decimal(cents) / 100,
+        pay_session=session + days,
+    ),
+    st.sampled_from(list(SYMBOLS)),
+    st.integers(1, 4),
+    st.sampled_from([0.5, 1, 25, 333]).map(str),
+    st.integers(0, 2),
+)
+ACTIONS_OF_COMPANIES = st.lists(SPLITS | DIVIDENDS, max_size=3)
+
 QUANTITY = st.sampled_from(["5", "10", "35", "200", "1500", "3"])
 TICKS = st.integers(-140, 140)
 ORDINAL = st.integers(0, 9)
@@ -56,8 +86,15 @@ ORDER = st.tuples(
     st.sampled_from([*SYMBOLS, *SYMBOLS, *SYMBOLS, "NONE"]),
     st.sampled_from(["BUY", "BUY", "SELL"]),
     QUANTITY,
-    st.none() | TICKS,
-    st.sampled_from([TimeInForce.GTC, TimeInForce.GTC, TimeInForce.DAY]),
+    st.one_of(
+        st.just({}),
+        st.fixed_dictionaries({"limit_price": TICKS}),
+        st.fixed_dictionaries({"stop_price": TICKS}),
+        st.fixed_dictionaries({"stop_price": TICKS, "limit_price": TICKS}),
+        st.fixed_dictionaries({"trail_amount": st.sampled_from(["0.01", "0.2", "1"])}),
+        st.fixed_dictionaries({"trail_percent": st.sampled_from(["0.1", "2", "7.5"])}),
+    ),
+    st.sampled_from([TimeInForce.GTC, TimeInForce.GTC, TimeInForce.GTC, TimeInForce.DAY, *TimeInForce]),
     st.sampled_from([Purpose.ENTRY, Purpose.ENTRY, Purpose.ENTRY, Purpose.EXIT]),
 )
 REPLACE = st.tuples(st.just("replace"), ORDINAL, st.none() | QUANTITY, TICKS)
@@ -72,6 +109,7 @@ ACTIONS: st.SearchStrategy[Action] = st.one_of(
 )
 PLANS = st.lists(st.lists(ACTIONS, min_size=1, max_size=5), min_size=3, max_size=9)
 
+CASH = st.sampled_from(["700", "20000", "1000000"])
 SETTINGS = st.fixed_dictionaries(
     {
         "slippage": st.sampled_from(["0", "0.001", "0.0333"]),
@@ -80,10 +118,21 @@ SETTINGS = st.fixed_dictionaries(
         "limit_fill": st.sampled_from(["through", "touch"]),
         "participation": st.sampled_from(["0.1", "0.025", "1"]),
         "price_increment": st.sampled_from(["0.0001", "0.01", "0.03"]),
+        "path": st.sampled_from(["pessimistic", "adaptive", "optimistic"]),
+        "adjust_orders_for_dividends": st.booleans(),
         "account": st.fixed_dictionaries(
-            {"type": st.sampled_from(["cash", "margin"]), "cash": st.sampled_from(["700", "20000", "1000000"])}
+            {"type": st.just("cash"), "cash": CASH, "settlement_days": st.sampled_from([0, 1, 2])}
+        )
+        | st.fixed_dictionaries(
+            {
+                "type": st.just("margin"),
+                "cash": CASH,
+                "short_initial_margin": st.sampled_from([None, "1.5"]),
+                "borrow_rate": st.sampled_from(["0", "3"]),
+                "margin_call": st.sampled_from(["flag", "liquidate"]),
+            }
         ),
-        "targets": st.sampled_from(list(TimeInForce)),
+        "targets": st.sampled_from([TimeInForce.DAY, TimeInForce.GTC]),
         "keep": st.sampled_from(["all"]),
     }
 )
@@ -120,11 +169,11 @@ class RandomTrader(Strategy):
         return Decimal(repr(self.closes.get(symbol, 10.0))) + Decimal(ticks).scaleb(-2)
 
     def _order(
-        self, symbol: str, side: str, quantity: str, ticks: int | None, tif: TimeInForce, purpose: Purpose
+        self, symbol: str, side: str, quantity: str, prices: dict[str, Any], tif: TimeInForce, purpose: Purpose
     ) -> None:
         make = Order.buy if side == "BUY" else Order.sell
-        order = make(symbol, quantity, self._price(symbol, ticks), time_in_force=tif, purpose=purpose)
-        self.ids += self.submit(order)
+        terms = {name: self._price(symbol, at) if isinstance(at, int) else at for name, at in prices.items()}
+        self.ids += self.submit(make(symbol, quantity, time_in_force=tif, purpose=purpose, **terms))
 
     def _pick(self, ordinal: int) -> str | None:
         """Return one of the open orders, or a closed one if none is open."""
@@ -140,8 +189,9 @@ class RandomTrader(Strategy):
         order_id = self._pick(ordinal)
         status = None if order_id is None else self.status(order_id)
         if order_id is not None and status is not None:
-            limited = status.order.limit_price is not None
-            self.replace(order_id, quantity, self._price(status.symbol, ticks) if limited else None)
+            price = self._price(status.symbol, ticks)
+            limited, stopped = status.order.limit_price is not None, status.order.stop_price is not None
+            self.replace(order_id, quantity, price if limited else None, stop_price=price if stopped else None)
 
     def _targets(self, targets: dict[str, int], close_others: bool) -> None:
         self.set_targets(targets, close_others=close_others)
@@ -150,7 +200,13 @@ class RandomTrader(Strategy):
 class RandomRun:
     """A backtest of a drawn market, setting and plan, stepped bar by bar."""
 
-    def __init__(self, settings: dict[str, Any], steps: list[dict[str, Row]], plan: list[list[Action]]) -> None:
+    def __init__(
+        self,
+        settings: dict[str, Any],
+        steps: list[dict[str, Row]],
+        plan: list[list[Action]],
+        actions: list[CorporateAction] | None = None,
+    ) -> None:
         targets, keep = settings["targets"], settings["keep"]
         backtest = {name: value for name, value in settings.items() if name not in {"targets", "keep"}}
         self.settings = load(
@@ -165,7 +221,7 @@ class RandomRun:
                 "risk": {"price_collar": None},
             }
         )
-        self.feed = ListFeed(steps)
+        self.feed = ListFeed(steps, actions or [])
         self.trader = RandomTrader(plan)
         self.plan = plan
         self.asked: list[str] = []

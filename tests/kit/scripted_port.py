@@ -4,11 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from ordersmith.actors.ports import CancelRefused, CommandKind, Executed, NotSent, OutcomeUnknown, Rejected
+from ordersmith.actors.model import Terms
+from ordersmith.actors.ports import (
+    AdjustmentCause,
+    CancelRefused,
+    CashKind,
+    CashMovement,
+    CommandKind,
+    DividendDeclared,
+    Executed,
+    MarginDeficit,
+    NotSent,
+    OutcomeUnknown,
+    PositionAdjustment,
+    Rejected,
+    Restated,
+    SaleSettled,
+)
 from ordersmith.adapters.simulated.broker import SimulatedBroker
 from ordersmith.supervisor.backtest import Backtest
 
@@ -48,6 +65,7 @@ class ScriptedPort:
             ("ReplaceRequest", "unsent-replace"): lambda c, n: self.say(
                 NotSent(c.new_wire_id, CommandKind.REPLACE, "no line"), n
             ),
+            **{("StatusRequest", name): lambda c, n: None for name in ("slow-cancel", "partial", "slow-replace")},
             **{("NewOrder", name): self._refuse for name in ("refused", "refused-1", "refused-2", "refused-3")},
         }
         original = backtest.exchange.on_bars
@@ -76,6 +94,26 @@ class ScriptedPort:
         self._exchange._account.cash += cheaper.quantity
         for fill in (told.fill, cheaper, cheaper, told.fill):
             self.say(msgspec.structs.replace(told, fill=fill))
+
+    def adjust(self) -> None:
+        """Tell, twice, of everything that happens to an account without an order: of shares that we never ordered, spun off."""
+        spun, cash = "SPUN", AdjustmentCause.CASH_IN_LIEU
+        self._exchange._account.cash += Decimal(3)
+        reports = (
+            PositionAdjustment("1", AdjustmentCause.LIQUIDATION, spun, Decimal(4), Decimal(-40)),
+            DividendDeclared("2", spun, Decimal(2)),
+            PositionAdjustment("3", AdjustmentCause.SPLIT, spun, Decimal(4)),
+            PositionAdjustment("4", AdjustmentCause.SYMBOL_CHANGE, spun, Decimal(-8), new_symbol="NEW"),
+            CashMovement("5", CashKind.DIVIDEND, Decimal(2), "NEW"),
+            CashMovement("6", CashKind.BORROW_FEE, Decimal(-1), "NEW"),
+            PositionAdjustment("7", cash, "NEW", Decimal(-8), Decimal(42)),
+            SaleSettled("8", Decimal(0)),
+            MarginDeficit("9", Decimal(1), Decimal(2), False, "not enough"),
+            Restated("restated.0", Terms(Decimal(12), Decimal(5)), "adjusted"),
+        )
+        for report in reports:
+            self.say(report)
+            self.say(copy(report))
 
     def _twice(self, reports: list[Any]) -> list[Any]:
         """Pass on what the exchange says of a bar; `twice` is told twice what was filled."""

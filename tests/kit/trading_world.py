@@ -11,6 +11,7 @@ from ordersmith.actors.actor import Event, Record, ReplyTo
 from ordersmith.actors.machines.order import OrderMachine
 from ordersmith.actors.messages import (
     CancelOrders,
+    Change,
     Flatten,
     GetFilledOrders,
     GetOrderStatus,
@@ -25,7 +26,7 @@ from ordersmith.actors.ports import Accepted, Connect, Connected, Disconnect, Di
 from ordersmith.actors.strategy import Strategy
 from ordersmith.adapters.bar_feed import BarFeed
 from ordersmith.adapters.record_codec import decode_record
-from ordersmith.adapters.simulated.rules import CAPABILITIES
+from ordersmith.adapters.simulated.terms import CAPABILITIES
 from ordersmith.config import load
 from ordersmith.supervisor.backtest import Backtest
 
@@ -134,9 +135,11 @@ class World:
     def cancel(self, *ids: str) -> Any:
         return self.ask("desk", lambda to: CancelOrders(ids, to))
 
-    def replace(self, order_id: str, quantity: Any = None, limit_price: Any = None) -> Any:
-        numbers = [None if value is None else exact(value, "value") for value in (quantity, limit_price)]
-        return self.ask("desk", lambda to: ReplaceOrder(order_id, *numbers, to))
+    def replace(
+        self, order_id: str, quantity: Any = None, limit_price: Any = None, stop_price: Any = None, trail: Any = None
+    ) -> Any:
+        change = Change.given(quantity, limit_price, stop_price, trail)
+        return self.ask("desk", lambda to: ReplaceOrder(order_id, change, to))
 
     def status(self, order_id: str) -> Any:
         return self.ask("desk", lambda to: GetOrderStatus((order_id,), to))[0]

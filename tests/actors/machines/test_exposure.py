@@ -12,7 +12,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from ordersmith.actors.events import (
     CancelReason,
+    CashMoved,
+    CashSettled,
     Denial,
+    DividendAccrued,
     OrderApproved,
     OrderCancelled,
     OrderDenied,
@@ -20,12 +23,14 @@ from ordersmith.actors.events import (
     OrderRejected,
     OrderReplaced,
     OrderReplaceRefused,
+    OrderRestated,
+    PositionAdjusted,
     SessionClosed,
     SessionOpened,
 )
 from ordersmith.actors.machines.exposure import INTENTS_KEPT, Exposure, SymbolRisk, usable
-from ordersmith.actors.model import Fill, OrderState, OrderType, Side, TimeInForce
-from ordersmith.actors.ports import BrokerPosition, Capabilities
+from ordersmith.actors.model import Fill, OrderState, OrderType, Side, Terms, TimeInForce
+from ordersmith.actors.ports import AdjustmentCause, BrokerPosition, Capabilities, CashKind
 
 D = Decimal
 BUY, SELL = Side.BUY, Side.SELL
@@ -58,7 +63,15 @@ def filled(order_id: str, side: Side, quantity: int | Decimal, price: Decimal | 
 
 
 def replaced(order_id: str, quantity: int, price: str | None = None) -> OrderReplaced:
-    return OrderReplaced(order_id, order_id + ".1", "b", D(quantity), None if price is None else D(price))
+    return OrderReplaced(order_id, order_id + ".1", "b", Terms(D(quantity), None if price is None else D(price)))
+
+
+def restated(order_id: str, quantity: int | Decimal, price: Decimal | str | None = None) -> OrderRestated:
+    return OrderRestated(order_id, Terms(D(quantity), None if price is None else D(price)), "split")
+
+
+def adjusted(cause: AdjustmentCause, quantity: int, cash: int = 0, new_symbol: str = "") -> PositionAdjusted:
+    return PositionAdjusted("main", "1", cause, "A", D(quantity), D(cash), new_symbol)
 
 
 def numbers(exposure: Exposure, symbol: str = "A") -> tuple[Decimal, Decimal, Decimal, Decimal]:
@@ -86,10 +99,21 @@ def tell(exposure: Exposure, event: Any) -> None:
             exposure.replaced(event)
         case OrderReplaceRefused():
             exposure.replace_refused(event)
+        case OrderRestated():
+            exposure.restated(event)
+        case PositionAdjusted():
+            exposure.position_adjusted(event)
+        case CashMoved():
+            exposure.cash_moved(event)
+        case DividendAccrued():
+            exposure.dividend_accrued(event)
+        case CashSettled():
+            exposure.cash_settled(event)
         case _:
             exposure.closed(event)
 
 
+ASKED = [approved("o", BUY, 10), approved("o", BUY, 15, "12", replaces=True)]
 REQUESTED = OrderCancelled("o", CancelReason.REQUESTED)
 NO = OrderReplaceRefused("o", "NO", "")
 
@@ -134,6 +158,24 @@ NO = OrderReplaceRefused("o", "NO", "")
         ),
         ([approved("o", BUY, 10), approved("o", BUY, 15, replaces=True), REQUESTED], (0, 0, 0, 0)),
         ([approved("gone", BUY, 15, replaces=True)], (0, 0, 0, 0)),
+        # what the broker makes of an order holds from then on; without a limit it costs as much as before
+        ([approved("o", BUY, 10), restated("o", 20, "5")], (0, 20, 0, 100)),
+        ([approved("o", BUY, 10), restated("o", 20)], (0, 20, 0, 100)),
+        ([approved("o", BUY, 10), restated("o", 10, "9.5")], (0, 10, 0, 95)),
+        ([approved("o", SELL, 10), restated("o", 5)], (0, 0, 5, 0)),
+        ([approved("o", BUY, 10), filled("o", BUY, 4), restated("o", 16, "5")], (4, 12, 0, 60)),
+        ([approved("o", BUY, 10), filled("o", BUY, 4), restated("o", 4)], (4, 0, 0, 0)),
+        ([approved("o", BUY, 10), REQUESTED, restated("o", 20)], (0, 0, 0, 0)),
+        ([approved("o", BUY, 3), restated("o", 7)], (0, 7, 0, D("30.00000003"))),  # rounded up, never down
+        # while a replacement is asked, the worst of before and after; its answer counts
+        ([*ASKED, restated("o", 20, "5")], (0, 30, 0, 180)),
+        ([*ASKED, restated("o", 20, "5"), replaced("o", 30, "6")], (0, 30, 0, 180)),
+        ([*ASKED, restated("o", 20, "5"), replaced("o", 15, "12")], (0, 15, 0, 180)),
+        ([*ASKED, restated("o", 20, "5"), NO], (0, 20, 0, 100)),
+        ([*ASKED, restated("o", 5, "20")], (0, 15, 0, 180)),
+        ([*ASKED, restated("o", 10, "9")], (0, 15, 0, 180)),
+        ([*ASKED, filled("o", BUY, 4), restated("o", 16, "5")], (4, 22, 0, 132)),
+        ([*ASKED, filled("o", BUY, 4), restated("o", 16, "5"), replaced("o", 26, "6")], (4, 22, 0, 132)),
     ],
 )
 def test_what_an_order_reserves(events: list[Any], expected: tuple[int, ...]) -> None:
@@ -198,6 +240,79 @@ def test_the_account_is_adopted_once() -> None:
     account = exposure.account("main")
     assert account.connected
     assert (account.cash, account.symbols["A"].position) == (D(500), D(7))
+
+
+SPLIT, IN_LIEU, CHANGE = AdjustmentCause.SPLIT, AdjustmentCause.CASH_IN_LIEU, AdjustmentCause.SYMBOL_CHANGE
+
+
+@pytest.mark.parametrize(
+    ("event", "cash", "position"),
+    [
+        (adjusted(SPLIT, 10), 900, 20),
+        (adjusted(SPLIT, -9), 900, 1),
+        (adjusted(IN_LIEU, -1, 11), 911, 9),
+        (adjusted(AdjustmentCause.LIQUIDATION, -10, 95), 995, 0),
+        (CashMoved("main", "1", CashKind.BORROW_FEE, D(-3), "A"), 897, 10),
+    ],
+)
+def test_what_happens_without_an_order_moves_position_and_cash(event: Any, cash: int, position: int) -> None:
+    """A split changes the quantity alone, a payment in lieu and a liquidation bring cash, and so does a movement of cash."""
+    exposure = Exposure()
+    exposure.session_opened(opened("900", BrokerPosition("A", D(10), D(10))))
+    tell(exposure, event)
+    assert (exposure.account("main").cash, exposure.account("main").symbols["A"].position) == (cash, position)
+
+
+def test_a_position_moves_to_its_new_symbol() -> None:
+    """The position is counted under the new name, with one already there; what is open under the old one stays until it ends."""
+    exposure = Exposure()
+    exposure.session_opened(opened("1", BrokerPosition("A", D(10), D(10)), BrokerPosition("N", D(-3), D(10))))
+    tell(exposure, approved("o", BUY, 4))
+    tell(exposure, adjusted(CHANGE, -10, new_symbol="N"))
+    symbols = exposure.account("main").symbols
+    assert (symbols["N"].position, symbols["A"]) == (7, SymbolRisk(D(0), D(4), D(0)))
+    tell(exposure, adjusted(CHANGE, 0, new_symbol="A"))  # to itself is no change
+    assert symbols["A"] == SymbolRisk(D(0), D(4), D(0))
+    exposure = Exposure()
+    exposure.session_opened(opened("1", BrokerPosition("A", D(10), D(10))))
+    tell(exposure, adjusted(CHANGE, -10, new_symbol="A"))
+    assert exposure.account("main").symbols["A"].position == 10
+    tell(exposure, adjusted(CHANGE, -10, new_symbol="N"))
+    assert list(exposure.account("main").symbols) == ["N"]
+
+
+def test_a_declared_dividend_is_equity_before_it_is_cash() -> None:
+    """Equity rises when a dividend is declared and not again when it is paid; one that was never declared counts when it is paid."""
+    exposure = after()
+    account = exposure.account("main")
+
+    def equity() -> Decimal:
+        return account.equity(lambda symbol: None)
+
+    tell(exposure, CashMoved("main", "1", CashKind.DIVIDEND, D(5), "A"))
+    assert (equity(), account.cash, account.accrued) == (1005, 1005, 0)
+    tell(exposure, DividendAccrued("main", "2", "A", D(7)))
+    tell(exposure, DividendAccrued("main", "3", "B", D(-2)))
+    assert (equity(), account.cash, account.accrued) == (1010, 1005, 5)
+    tell(exposure, CashMoved("main", "4", CashKind.DIVIDEND, D(7), "A"))
+    tell(exposure, CashMoved("main", "5", CashKind.INTEREST, D(1)))
+    assert (equity(), account.cash, account.accrued) == (1011, 1013, -2)
+    tell(exposure, CashMoved("main", "6", CashKind.DIVIDEND, D(-2), "B"))
+    assert (equity(), account.cash, account.accrued) == (1011, 1011, 0)
+
+
+def test_what_sales_bring_is_spent_once_it_is_settled() -> None:
+    """Where sales settle later, their proceeds less commission are cash, and nothing to spend until the broker says so."""
+    exposure = Exposure(settles_later=True)
+    exposure.session_opened(opened("100", BrokerPosition("A", D(10), D(10))))
+    account = exposure.account("main")
+    tell(exposure, approved("b", BUY, 3))
+    tell(exposure, filled("s", SELL, 4, "25"))
+    assert (account.cash, account.unsettled, account.spendable) == (199, 99, 70)
+    tell(exposure, CashSettled("main", "1", D(99)))
+    assert (account.cash, account.unsettled, account.spendable) == (199, 0, 169)
+    at_once = after(filled("s", SELL, 4, "25")).account("main")
+    assert (at_once.unsettled, at_once.spendable) == (0, 1099)
 
 
 def test_intents_are_remembered_up_to_a_bound() -> None:
@@ -283,6 +398,33 @@ class Reservations(RuleBasedStateMachine):
         self.drop_if_done(order)
 
     @precondition(lambda self: self.orders)
+    @rule(data=st.data(), rest=st.integers(1, 40), price=prices)
+    def restate(self, data: st.DataObject, rest: int, price: Decimal) -> None:
+        """The broker changes what is left of an order that is not being replaced."""
+        order = self.pick(data, asked=False)
+        if order is not None and order.rest():
+            order.quantity, order.price = order.filled + rest, price
+            tell(self.exposure, restated(order.order_id, order.quantity, price))
+
+    @precondition(lambda self: self.orders)
+    @rule(data=st.data(), ratio=st.sampled_from([2, 4, 5]))
+    def split_while_asked(self, data: st.DataObject, ratio: int) -> None:
+        """A split restates an order that is being replaced: as much is held as before at least, until there is an answer."""
+        order = self.pick(data, asked=True)
+        if order is None or order.asked is None or not order.rest():
+            return
+        held = self.exposure.open[order.order_id]
+        before = held.held()
+        rest = order.rest() * ratio
+        order.quantity, order.price = order.filled + rest, order.price / ratio
+        tell(self.exposure, restated(order.order_id, order.quantity, order.price))
+        quantity, cost = held.held()
+        assert quantity >= max(rest, before[0])
+        assert cost >= max(rest * order.price, before[1])
+        tell(self.exposure, OrderReplaceRefused(order.order_id, "NO", ""))
+        order.asked = None
+
+    @precondition(lambda self: self.orders)
     @rule(data=st.data(), how=st.sampled_from(["cancelled", "rejected", "denied"]))
     def close(self, data: st.DataObject, how: str) -> None:
         order = self.pick(data)
@@ -309,7 +451,7 @@ class Reservations(RuleBasedStateMachine):
             return
         if yes:
             order.quantity, order.price = order.asked
-            tell(self.exposure, OrderReplaced(order.order_id, "w", "b", order.quantity, order.price))
+            tell(self.exposure, OrderReplaced(order.order_id, "w", "b", Terms(order.quantity, order.price)))
         else:
             tell(self.exposure, OrderReplaceRefused(order.order_id, "NO", ""))
         order.asked = None

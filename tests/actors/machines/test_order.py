@@ -29,12 +29,13 @@ from ordersmith.actors.events import (
     OrderReplaced,
     OrderReplaceRefused,
     OrderReplaceRequested,
+    OrderRestated,
     OrderSubmitted,
     SessionClosed,
 )
 from ordersmith.actors.machines.order import OrderMachine, Pending
 from ordersmith.actors.machines.order_table import PUBLIC_STATE, Extent, Proof
-from ordersmith.actors.model import Fill, Order, OrderState, Side
+from ordersmith.actors.model import Fill, Order, OrderState, Side, Terms
 from ordersmith.actors.ports import CommandKind
 
 D = Decimal
@@ -81,8 +82,8 @@ ASKED_TO_CANCEL = OrderCancelRequested("o")
 CANCELLED_AS_ASKED = OrderCancelled("o", CancelReason.REQUESTED)
 EXPIRED = OrderCancelled("o", CancelReason.EXPIRED)
 NOT_SENT = OrderCancelled("o", CancelReason.NOT_SENT, "too late")
-REPLACE_ASKED = OrderReplaceRequested("o", "o.1", D(20), D(21))
-REPLACED = OrderReplaced("o", "o.1", "b2", D(20), D(21))
+REPLACE_ASKED = OrderReplaceRequested("o", "o.1", Terms(D(20), D(21)))
+REPLACED = OrderReplaced("o", "o.1", "b2", Terms(D(20), D(21)))
 
 REACHES: dict[Proof, tuple[Event, ...]] = {
     Proof.NOTHING: (),
@@ -188,7 +189,7 @@ def test_a_stronger_fact_replaces_the_reason_and_a_weaker_one_does_not() -> None
         ((INTENDED, ACCEPTED, REPLACE_ASKED, OrderReplaceRefused("o", "NO", "", denied=True)), ("replace",), False),
         ((INTENDED, ACCEPTED, REPLACE_ASKED, ASKED_TO_CANCEL), ("cancel", "replace"), False),
         ((INTENDED, ACCEPTED, REPLACE_ASKED, ASKED_TO_CANCEL, EXPIRED), (), False),
-        ((INTENDED, ACCEPTED, ASKED_TO_CANCEL, OrderReplaced("o", "o.1", "b2", D(30), None)), ("cancel",), False),
+        ((INTENDED, ACCEPTED, ASKED_TO_CANCEL, OrderReplaced("o", "o.1", "b2", Terms(D(30)))), ("cancel",), False),
     ],
 )
 def test_open_questions_are_shown(events: tuple[Event, ...], pending: tuple[str, ...], in_doubt: bool) -> None:
@@ -238,8 +239,51 @@ def test_a_replacement_down_to_what_is_filled_completes_the_order() -> None:
     life = Life()
     life(INTENDED, ACCEPTED)
     life.fill("k", "4")
-    machine = life(REPLACE_ASKED, ASKED_TO_CANCEL, OrderReplaced("o", "o.1", "b2", D(4), None))
+    machine = life(REPLACE_ASKED, ASKED_TO_CANCEL, OrderReplaced("o", "o.1", "b2", Terms(D(4))))
     assert (machine.state, machine.is_closed, machine.status().pending) == (FILLED, True, ())
+
+
+# --- Restated ----------------------------------------------------------------------------------------------------------
+
+RESTATED = OrderRestated("o", Terms(D(20), D("9.5")), "split 2:1")
+
+
+@pytest.mark.parametrize("proof", [proof for proof in Proof if proof not in (Proof.NOTHING, Proof.DENIED)])
+@pytest.mark.parametrize("restated_first", [True, False])
+def test_an_order_is_restated_in_every_state(proof: Proof, restated_first: bool) -> None:
+    """Whatever is proved of it, before or after, it gets the broker's terms and stays what it is, at least working."""
+    facts = REACHES[proof][1:]
+    events = (INTENDED, RESTATED, *facts) if restated_first else (INTENDED, *facts, RESTATED)
+    machine = Life()(*events)
+    assert machine.proof is (Proof.WORKING if proof is Proof.INTENDED else proof)
+    assert (machine.order.quantity, machine.order.limit_price, machine.terms.quantity) == (D(20), D("9.5"), D(10))
+    assert (machine.leg, machine.wire_id, machine.new) == (0, "o.0", Pending.NO)
+
+
+def test_a_filled_order_that_was_restated_meanwhile_goes_on() -> None:
+    """When the restatement comes after the fills that it was before, what it added is still to fill."""
+    life = Life()
+    life(INTENDED, ACCEPTED)
+    life.fill("k", "10")
+    assert life.machine.is_closed
+    machine = life(RESTATED)
+    assert (machine.state, machine.is_closed, machine.status().remaining_quantity) == (PARTIALLY_FILLED, False, D(10))
+
+
+def test_a_restatement_to_what_is_filled_completes_the_order() -> None:
+    """A broker that leaves nothing of an order has completed it, and no question about it stays open."""
+    life = Life()
+    life(INTENDED, ACCEPTED)
+    life.fill("k", "4")
+    machine = life(REPLACE_ASKED, ASKED_TO_CANCEL, OrderRestated("o", Terms(D(4)), "reverse split"))
+    assert (machine.state, machine.is_closed, machine.status().pending) == (FILLED, True, ())
+
+
+def test_a_restatement_answers_no_question() -> None:
+    """A cancel or a replacement that was asked is still to be answered."""
+    machine = Life()(INTENDED, ACCEPTED, REPLACE_ASKED, ASKED_TO_CANCEL, RESTATED)
+    assert machine.status().pending == ("cancel", "replace")
+    assert (machine.next_wire_id, machine.next_terms) == ("o.1", REPLACE_ASKED.terms)
 
 
 # --- Fills -------------------------------------------------------------------------------------------------------------
@@ -343,7 +387,9 @@ def test_a_cumulative_gap_is_filled_and_later_replaced() -> None:
 def test_a_gap_without_a_price_is_priced_by_the_best_guess(known: list[Any], limit: str | None, price: str) -> None:
     """Where the broker states no notional, an inferred fill takes the average so far, else the limit, else the arrival price."""
     life = Life(limit=limit)
-    life(INTENDED, ACCEPTED, REPLACE_ASKED, OrderReplaced("o", "o.1", "b2", D(10), D(33)))  # which changes no guess
+    life(
+        INTENDED, ACCEPTED, REPLACE_ASKED, OrderReplaced("o", "o.1", "b2", Terms(D(10), D(33)))
+    )  # which changes no guess
     for key, quantity, at in known:
         life.fill(key, quantity, at)
     gap = life.book(None, Cumulative(D(5)))

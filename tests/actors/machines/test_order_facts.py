@@ -25,10 +25,11 @@ from ordersmith.actors.events import (
     OrderReplaced,
     OrderReplaceRefused,
     OrderReplaceRequested,
+    OrderRestated,
     OrderSubmitted,
 )
 from ordersmith.actors.machines.order import OrderMachine
-from ordersmith.actors.model import Fill, Order, OrderStatus, Side
+from ordersmith.actors.model import Fill, Order, OrderStatus, Side, Terms
 from ordersmith.actors.ports import CommandKind
 
 ORDERED = 20
@@ -43,8 +44,13 @@ fees = st.integers(0, 300).map(lambda cents: Decimal(cents) / 100)
 
 @st.composite
 def broker_histories(draw: Any) -> list[Fact]:
-    """Return what a broker may say of one order: fills with revisions, totals after each, and how it ended."""
+    """Return what a broker may say of one order: fills with revisions, totals after each, one restatement, and how it ended.
+
+    A second restatement, or one of another leg, would have its place among the others: the last one counts, so these
+    must come in their order. Neither has an inferred fill's guess at a price to do with the limit that a restatement made.
+    """
     facts: list[Fact] = [OrderAccepted("o", "o.0", "b1")] if draw(st.booleans()) else []
+    facts += draw(st.just([]) | st.integers(1, 40).map(lambda total: [OrderRestated("o", Terms(Decimal(total)), "")]))
     total = Cumulative(Decimal(0), Decimal(0), Decimal(0))
     left = ORDERED
     for number in range(draw(st.integers(0, 5))):
@@ -121,6 +127,7 @@ def public(machine: OrderMachine) -> tuple[Any, ...]:
     status = machine.status()
     return (
         status.state,
+        status.quantity,
         status.filled_quantity,
         status.notional,
         status.commission,
@@ -290,15 +297,22 @@ class OrderLife(RuleBasedStateMachine):
     @rule()
     def ask_to_replace(self) -> None:
         self.legs += 1
-        self.life.apply(OrderReplaceRequested("o", f"o.{self.legs}", Decimal(0), None))
+        self.life.apply(OrderReplaceRequested("o", f"o.{self.legs}", Terms(Decimal(0))))
         self.model.open["replace"] = "asked"
 
     @precondition(lambda self: "replace" in self.model.open)
     @rule(quantity=st.integers(1, 30), price=st.none() | prices)
     def replace(self, quantity: int, price: Decimal | None) -> None:
-        self.life.apply(OrderReplaced("o", f"o.{self.legs}", "b2", Decimal(quantity), price))
+        self.life.apply(OrderReplaced("o", f"o.{self.legs}", "b2", Terms(Decimal(quantity), price)))
         self.model.quantity = Decimal(quantity)
         self.model.open.pop("replace")
+        self.model.settle()
+
+    @rule(quantity=st.integers(1, 30), price=st.none() | prices)
+    def restate(self, quantity: int, price: Decimal | None) -> None:
+        self.life.apply(OrderRestated("o", Terms(Decimal(quantity), price), "split"))
+        self.model.quantity = Decimal(quantity)
+        self.model.facts.append("restated")
         self.model.settle()
 
     @precondition(lambda self: "replace" in self.model.open)

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ordersmith.actors.events import OrderFilled, SessionOpened
+from ordersmith.actors.events import CashMoved, OrderFilled, PositionAdjusted, SessionOpened
 from ordersmith.actors.machines.position import COST_UNIT, Holding, Ledger, book
 from ordersmith.actors.model import Fill, OrderState, OrderType, Side, TimeInForce
-from ordersmith.actors.ports import BrokerPosition, Capabilities
+from ordersmith.actors.ports import AdjustmentCause, BrokerPosition, Capabilities, CashKind
 
 D = Decimal
 FREE = D(0)
@@ -105,6 +105,63 @@ def test_cost_that_does_not_divide_is_rounded_once() -> None:
     assert (holding.quantity, holding.cost, holding.realized_pnl) == (D(0), D(0), D(20))
 
 
+SPLIT, IN_LIEU = AdjustmentCause.SPLIT, AdjustmentCause.CASH_IN_LIEU
+LIQUIDATION, CHANGE = AdjustmentCause.LIQUIDATION, AdjustmentCause.SYMBOL_CHANGE
+
+
+def adjusted(cause: AdjustmentCause, quantity: object, cash: object = 0, **names: str) -> PositionAdjusted:
+    return PositionAdjusted("main", "1", cause, "A", D(str(quantity)), D(str(cash)), **names)
+
+
+@pytest.mark.parametrize(
+    ("held", "events", "cash", "quantity", "cost", "realized"),
+    [
+        ("10", [adjusted(SPLIT, 10)], "1000", "20", "200", "0"),
+        ("15", [adjusted(SPLIT, "-13.5"), adjusted(IN_LIEU, "-0.5", "95")], "1095", "1", "200", "-5"),
+        ("-15", [adjusted(SPLIT, "13.5"), adjusted(IN_LIEU, "0.5", "-95")], "905", "-1", "-200", "5"),
+        ("10", [adjusted(LIQUIDATION, -10, "190")], "1190", "0", "0", "-10"),
+        ("-10", [adjusted(LIQUIDATION, 4, "-60")], "940", "-6", "-120", "20"),
+        ("10", [adjusted(SPLIT, -10)], "1000", "0", "0", "-200"),  # nothing is left of it
+    ],
+)
+def test_an_adjustment_keeps_cost_or_realizes_profit(
+    held: str, events: list[PositionAdjusted], cash: str, quantity: str, cost: str, realized: str
+) -> None:
+    """A split changes the quantity at the same cost; what is paid out or liquidated is sold, or bought back, for its cash."""
+    ledger = Ledger()
+    ledger.open(opened("1000", ("A", held, "20" if abs(int(held)) == 10 else str(D(300) / 15))))
+    for event in events:
+        ledger.adjust(event)
+    account = ledger.accounts["main"]
+    holding = account.holdings["A"]
+    assert (account.cash, holding.quantity) == (D(cash), D(quantity))
+    assert (holding.cost, holding.realized_pnl) == (D(cost), D(realized))
+
+
+def test_a_holding_moves_to_its_new_symbol() -> None:
+    """Under another name a holding keeps its cost and its profit, and is added to one that is there."""
+    ledger = ledger_of(buy("10", "20"), sell("4", "25"))
+    ledger.adjust(adjusted(CHANGE, -6, new_symbol="N"))
+    assert ledger.accounts["main"].holdings == {"N": Holding(D(6), D(120), D(20))}
+    ledger.fill(buy("4", "40"))
+    ledger.adjust(adjusted(CHANGE, -4, new_symbol="N"))
+    assert ledger.accounts["main"].holdings == {"N": Holding(D(10), D(280), D(20))}
+    ledger.fill(sell("2", "50"))
+    ledger.adjust(adjusted(CHANGE, 2, new_symbol="N"))
+    assert ledger.accounts["main"].holdings == {"N": Holding(D(8), D(224), D(64))}
+
+
+def test_income_is_kept_apart_from_profit_and_transfers_from_both() -> None:
+    """What dividends, interest and fees bring or cost is income; what was paid in is neither income nor profit."""
+    ledger = ledger_of(buy("10", "20"))
+    moves = ((CashKind.DIVIDEND, 5), (CashKind.BORROW_FEE, -2), (CashKind.INTEREST, 1), (CashKind.FEE, -3))
+    for kind, amount in (*moves, (CashKind.TRANSFER, 400)):
+        ledger.move_cash(CashMoved("main", "1", kind, D(amount), "A"))
+    account = ledger.accounts["main"]
+    assert (account.cash, account.income, account.transfers) == (1201, 1, 400)
+    assert account.holdings == {"A": Holding(D(10), D(200), D(0))}
+
+
 def test_the_first_session_is_adopted_and_later_ones_are_not() -> None:
     """What the broker holds at the first connection is taken over at its average price; a reconnect changes nothing."""
     ledger = Ledger()
@@ -138,7 +195,11 @@ def test_every_change_has_a_version() -> None:
     versions.append(ledger.version)
     ledger.fill(buy("1", "1"))
     versions.append(ledger.version)
-    assert len(set(versions)) == 3
+    ledger.adjust(adjusted(SPLIT, 1))
+    versions.append(ledger.version)
+    ledger.move_cash(CashMoved("main", "1", CashKind.FEE, D(1)))
+    versions.append(ledger.version)
+    assert len(set(versions)) == 5
 
 
 # --- Against fractions -------------------------------------------------------------------------------------------------
@@ -220,3 +281,48 @@ def test_corrections_keep_the_books_exact(changes: list[tuple[int, Any]]) -> Non
         paid += notional
         assert holding.cost - holding.realized_pnl == paid
         assert holding.quantity or not holding.cost
+
+
+cents = st.integers(-20000, 20000).map(lambda number: D(number) / 100)
+changes = st.one_of(
+    st.tuples(st.just("fill"), st.sampled_from("AB"), st.integers(-50, 50).filter(bool), cents.filter(bool)),
+    st.tuples(st.just("split"), st.sampled_from("AB"), st.sampled_from([2, 3, D("1.5"), D("0.1"), D(1) / 3]), cents),
+    st.tuples(st.just("liquidate"), st.sampled_from("AB"), st.integers(1, 4), cents),
+    st.tuples(st.just("rename"), st.sampled_from("AB"), st.sampled_from("ABC"), cents),
+    st.tuples(st.just("move"), st.sampled_from("AB"), st.sampled_from(CashKind), cents),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(changes, max_size=30))
+def test_cash_and_cost_are_what_was_won_and_what_came(told: list[tuple[str, str, Any, Decimal]]) -> None:
+    """Whatever happens, cash + cost - realized - income - transfers + commission is what there was at the start."""
+    ledger = Ledger()
+    ledger.open(opened())
+    account = ledger.accounts["main"]
+    for what, symbol, number, amount in told:
+        held = ledger.quantity("main", symbol)
+        match what:
+            case "fill":
+                side = Side.BUY if number > 0 else Side.SELL
+                ledger.fill(filled(side, D(abs(number)), abs(number * amount), D("0.35"), symbol))
+            case "split":
+                after = (held * number).quantize(D("1E-9"))
+                ledger.adjust(PositionAdjusted("main", "", SPLIT, symbol, after - held))
+                fraction = after % 1
+                ledger.adjust(PositionAdjusted("main", "", IN_LIEU, symbol, -fraction, amount if fraction else D(0)))
+                assert ledger.quantity("main", symbol) == int(after)
+            case "liquidate":
+                closed = -(held / number).to_integral_value()
+                ledger.adjust(PositionAdjusted("main", "", LIQUIDATION, symbol, closed, amount if closed else D(0)))
+            case "rename":
+                together = ledger.quantity("main", number) + held if number != symbol else held
+                ledger.adjust(PositionAdjusted("main", "", CHANGE, symbol, -held, new_symbol=number))
+                assert ledger.quantity("main", number) == together
+            case "move":
+                ledger.move_cash(CashMoved("main", "", number, amount, symbol))
+    holdings = account.holdings.values()
+    realized = sum((holding.realized_pnl for holding in holdings), D(0))
+    cost = sum((holding.cost for holding in holdings), D(0))
+    assert account.cash + cost - realized - account.income - account.transfers + account.commission == 1000
+    assert all(holding.quantity or not holding.cost for holding in holdings)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ordersmith.actors.machines.rebalance import Holding, Target, generate_orders, plan_step
+from ordersmith.actors.machines.rebalance import Holding, Target, generate_orders, plan_step, scaled
 from ordersmith.actors.model import Order, OrderState, OrderStatus, Position, Purpose, Side, TimeInForce
 
 D = Decimal
@@ -103,6 +103,25 @@ def test_reducers_are_sent_before_increasers() -> None:
 
 
 # --- The orders --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("quantity", "ratio", "wanted"),
+    [
+        ("100", D(2), "200"),
+        ("5", D("1.5"), "7"),
+        ("-5", D("1.5"), "-7"),
+        ("30", D(1) / 3, "10"),
+        ("1E+2", D(2), "200"),
+        ("0.5", D("1.5"), "0.7"),
+        ("0", D(2), "0"),
+        ("3", D("0.1"), "0"),
+    ],
+)
+def test_a_split_scales_a_target_to_whole_shares(quantity: str, ratio: Decimal, wanted: str) -> None:
+    """A target is multiplied by the split's ratio and cut off to the places that it had."""
+    target = Target(D(quantity), "p", Purpose.ENTRY, "s")
+    assert scaled(target, ratio) == Target(D(wanted), "p", Purpose.ENTRY, "s")
 
 
 def signed(orders: list[Order]) -> dict[str, Decimal]:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 import ordersmith
 from ordersmith.actors.machines.exposure import AccountRisk, SymbolRisk
-from ordersmith.actors.machines.risk import CHECKS, CHECKS_FOR, Case, Limits, intent_key, render, review
+from ordersmith.actors.machines.order_checks import NEEDED, PRICES, intent_key
+from ordersmith.actors.machines.risk import CHECKS, CHECKS_FOR, Case, Limits, render, review
 from ordersmith.actors.model import Instrument, Order, OrderType, Purpose, Side, TimeInForce, TradingState
 from ordersmith.actors.ports import Capabilities
 
@@ -30,6 +31,18 @@ ENTRY, CHILD, EXIT, PROTECTIVE, LIQUIDATION = (
     Purpose.LIQUIDATION,
 )
 CAN = Capabilities(order_types=tuple(OrderType), times_in_force=(TimeInForce.DAY,))
+ONLY_MARKET = Capabilities(order_types=(OrderType.MARKET,), times_in_force=(TimeInForce.DAY,))
+AUCTIONS = Capabilities(
+    order_types=tuple(OrderType),
+    times_in_force=(TimeInForce.DAY, TimeInForce.OPG),
+    excluded=((OrderType.MARKET, TimeInForce.OPG),),
+    extended_hours=True,
+)
+UNEVEN: dict[str, Any] = {
+    "account_type": "margin",
+    "initial_margin": D("0.5"),
+    "short_initial_margin": D("1.5"),
+}
 MARGIN: dict[str, Any] = {"account_type": "margin", "initial_margin": D("0.5")}
 
 
@@ -46,6 +59,19 @@ def order(side: Side = BUY, quantity: object = 10, limit: object = None, symbol:
             **terms,
         }
     )
+
+
+def stop(at: object, limit: object = None, **terms: Any) -> Order:
+    """Return an order to buy with a stop price, and with a limit a stop-limit order."""
+    kind = OrderType.STOP if limit is None else OrderType.STOP_LIMIT
+    price = None if at is None else D(str(at))
+    return order(**{"limit": limit, "order_type": kind, "stop_price": price, **terms})
+
+
+def trailing(amount: object = None, percent: object = None, **terms: Any) -> Order:
+    numbers = (None if value is None else D(str(value)) for value in (amount, percent))
+    trails = dict(zip(("trail_amount", "trail_percent"), numbers, strict=True))
+    return order(**{"order_type": OrderType.TRAILING_STOP, **trails, **terms})
 
 
 def case(
@@ -65,10 +91,14 @@ def case(
     prices: Mapping[str, object] | None = None,
     remaining: Decimal | None = None,
     held_cost: Decimal = NOTHING,
+    can: Capabilities = CAN,
+    unsettled: int = 0,
+    accrued: int = 0,
 ) -> Case:
     """Return a case: `held` is position, open buys and open sells by symbol; every other symbol costs 50 where `prices` says nothing."""
     symbols = {symbol: SymbolRisk(*(D(part) for part in parts)) for symbol, parts in (held or {}).items()}
-    account = AccountRisk(D(cash), D(reserved), symbols, dict(intents or {}), connected, known=True, capabilities=CAN)
+    account = AccountRisk(D(cash), D(reserved), symbols, dict(intents or {}), connected, known=True, capabilities=can)
+    account.unsettled, account.accrued = D(unsettled), D(accrued)
     price = None if last is None else D(str(last))
 
     def last_price(symbol: str) -> Decimal | None:
@@ -101,12 +131,37 @@ DENIALS: list[tuple[str, Case, dict[str, str]]] = [
     ("BAD_PRICE", case(order(limit=-1)), {"limit_price": "-1"}),
     ("BAD_PRICE", case(order(limit="NaN")), {"limit_price": "NaN"}),
     ("BAD_PRICE", case(order(order_type=OrderType.LIMIT)), {"limit_price": "None"}),
+    ("BAD_PRICE", case(order(stop_price=D(5))), {"stop_price": "5"}),
+    ("BAD_PRICE", case(order(limit=20, trail_percent=D(5))), {"trail_percent": "5"}),
+    ("BAD_PRICE", case(stop(None)), {"stop_price": "None"}),
+    ("BAD_PRICE", case(stop("NaN")), {"stop_price": "NaN"}),
+    ("BAD_PRICE", case(stop(-1)), {"stop_price": "-1"}),
+    ("BAD_PRICE", case(stop(25, order_type=OrderType.STOP_LIMIT)), {"limit_price": "None"}),
+    ("BAD_PRICE", case(stop(None, limit=25, order_type=OrderType.STOP_LIMIT)), {"stop_price": "None"}),
+    ("BAD_PRICE", case(stop(25, limit=25, order_type=OrderType.STOP)), {"limit_price": "25"}),
+    ("BAD_PRICE", case(trailing()), {"trail_amount": "None"}),
+    ("BAD_PRICE", case(trailing(amount=3, percent=5)), {"trail_percent": "5"}),
+    ("BAD_PRICE", case(trailing(amount=3, stop_price=D(19))), {"stop_price": "19"}),
+    ("BAD_PRICE", case(trailing(amount=0)), {"trail_amount": "0"}),
+    ("BAD_PRICE", case(trailing(percent=100)), {"trail_percent": "100"}),
+    ("BAD_PRICE", case(trailing(percent="Infinity")), {"trail_percent": "Infinity"}),
+    ("PRICE_TICK", case(stop("25.001")), {"stop_price": "25.001", "tick": "0.01"}),
+    ("PRICE_TICK", case(trailing(amount="0.005")), {"trail_amount": "0.005", "tick": "0.01"}),
     ("PRICE_TICK", case(order(limit="20.001")), {"limit_price": "20.001", "tick": "0.01"}),
     ("PRICE_TICK", case(order(limit="1E+400")), {"limit_price": "1E+400", "tick": "0.01"}),
     ("TRADING_HALTED", case(order(), state=TradingState.HALTED), {"trading_state": "HALTED"}),
     ("TRADING_REDUCING", case(order(), state=TradingState.REDUCING), {"trading_state": "REDUCING"}),
     ("NOT_CONNECTED", case(order(), connected=False), {}),
     ("UNSUPPORTED", case(order(time_in_force=TimeInForce.GTC)), {"order": "MARKET GTC"}),
+    ("UNSUPPORTED", case(stop(25), can=ONLY_MARKET), {"order": "STOP DAY"}),
+    ("UNSUPPORTED", case(order(time_in_force=TimeInForce.OPG), can=AUCTIONS), {"order": "MARKET OPG"}),
+    ("UNSUPPORTED", case(order(limit=20, extended_hours=True)), {"order": "LIMIT DAY"}),
+    ("UNSUPPORTED", case(order(extended_hours=True), can=AUCTIONS), {"order": "MARKET DAY"}),
+    (
+        "UNSUPPORTED",
+        case(order(limit=20, extended_hours=True, time_in_force=TimeInForce.OPG), can=AUCTIONS),
+        {"order": "LIMIT OPG"},
+    ),
     ("NO_MARKET_DATA", case(order(), last=None), {"last": "None"}),
     ("NO_MARKET_DATA", case(order(), last="NaN"), {"last": "NaN"}),
     ("NO_MARKET_DATA", case(order(limit=20), last=0), {"last": "0"}),
@@ -119,6 +174,11 @@ DENIALS: list[tuple[str, Case, dict[str, str]]] = [
         "PRICE_COLLAR",
         case(order(SELL, limit="17.99"), limits={"price_collar": D("0.1")}, held={"A": (10, 0, 0)}),
         {"limit_price": "17.99", "last": "20", "collar": "0.1", "bound": "18.0"},
+    ),
+    (
+        "PRICE_COLLAR",  # it trades at 30 or above, so its limit is measured from there
+        case(stop(30, limit="33.01"), limits={"price_collar": D("0.1")}),
+        {"limit_price": "33.01", "last": "20", "collar": "0.1", "bound": "33.0"},
     ),
     ("MAX_ORDER_QUANTITY", case(order(), limits={"max_order_quantity": D(9)}), {"quantity": "10", "limit": "9"}),
     (
@@ -154,9 +214,30 @@ DENIALS: list[tuple[str, Case, dict[str, str]]] = [
     ),
     ("BUYING_POWER", case(order(), cash=250, reserved=51), {"cost": "200", "available": "199"}),
     (
-        "BUYING_POWER",  # equity 100 + 5 × 50, twice as much may be held; 5 of B and 23 of A would be
+        "BUYING_POWER",  # equity 100 + 5 × 50 must cover half of 5 of B and 23 of A
         case(order(quantity=23), limits=MARGIN, cash=100, held={"B": (5, 0, 0)}),
-        {"cost": "710", "available": "700"},
+        {"cost": "355.0", "available": "350"},
+    ),
+    (
+        "BUYING_POWER",  # 3 × 20 short at 150 %, and half of 10 of B, of which the orders on the other side need less
+        case(order(SELL, quantity=2), limits=UNEVEN, cash=-161, held={"A": (-1, 0, 0), "B": (4, 6, 5)}),
+        {"cost": "340.0", "available": "19"},
+    ),
+    (
+        "BUYING_POWER",  # the sale that is open could leave it 10 short, which needs more than 2 long
+        case(order(quantity=2), limits=UNEVEN, cash=299, held={"A": (0, 0, 10)}),
+        {"cost": "300.0", "available": "299"},
+    ),
+    ("BUYING_POWER", case(order(), cash=250, unsettled=51), {"cost": "200", "available": "199"}),
+    ("BUYING_POWER", case(stop(25), cash=249), {"cost": "250", "available": "249"}),
+    ("BUYING_POWER", case(stop(15), cash=199), {"cost": "200", "available": "199"}),
+    ("BUYING_POWER", case(stop(25, limit=24), cash=239), {"cost": "240", "available": "239"}),
+    ("BUYING_POWER", case(trailing(amount=3), cash=229), {"cost": "230", "available": "229"}),
+    ("BUYING_POWER", case(trailing(percent=10), cash=219), {"cost": "220", "available": "219"}),
+    (
+        "MAX_ORDER_NOTIONAL",
+        case(stop(25), limits={"max_order_notional": D(249)}),
+        {"quantity": "10", "price": "25", "notional": "250", "limit": "249"},
     ),
     (
         "BUYING_POWER",  # a replacement at a higher price: 4 are filled, 6 at 30 instead of at 20
@@ -209,6 +290,25 @@ PASSES: dict[str, Case] = {
     "exactly the collar": case(order(limit=22), limits={"price_collar": D("0.1")}),
     "a far resting buy": case(order(limit="0.01"), limits={"price_collar": D("0.1")}),
     "a far resting sale": case(order(SELL, limit=9000), limits={"price_collar": D("0.1")}, held={"A": (10, 0, 0)}),
+    "a stop-limit at its collar": case(stop(30, limit=33), limits={"price_collar": D("0.1")}),
+    "a sell stop-limit at its collar": case(
+        stop(10, limit=9, side=SELL), limits={"price_collar": D("0.1")}, held={"A": (10, 0, 0)}
+    ),
+    "a stop far away": case(stop(90), limits={"price_collar": D("0.1")}),
+    "a sell stop that triggers at once": case(stop(25, side=SELL, purpose=PROTECTIVE), held={"A": (10, 0, 0)}),
+    "a buy stop that triggers at once": case(stop(15), cash=200),
+    "a buy stop with its cash": case(stop(25), cash=250),
+    "a stop-limit with its cash": case(stop(25, limit=24), cash=240),
+    "a trailing buy with its cash": case(trailing(percent=10), cash=220),
+    "a trailing sale": case(
+        trailing(amount=3, side=SELL), limits={"max_order_notional": D(200)}, held={"A": (10, 0, 0)}
+    ),
+    "a limit order in extended hours": case(order(limit=20, extended_hours=True), can=AUCTIONS),
+    "a limit order in the auction": case(order(limit=20, time_in_force=TimeInForce.OPG), can=AUCTIONS),
+    "exactly the short margin": case(
+        order(SELL, quantity=2), limits=UNEVEN, cash=200, held={"A": (-1, 0, 0), "B": (4, 6, 5)}
+    ),
+    "a margin that accrued dividends cover": case(order(quantity=10), limits=MARGIN, cash=50, accrued=50),
     "exactly the order quantity": case(order(), limits={"max_order_quantity": D(10)}),
     "exactly the notional": case(order(), limits={"max_order_notional": D(200)}),
     "exactly the position": case(order(), limits={"max_position_quantity": D(35)}, held={"A": (20, 5, 0)}),
@@ -315,9 +415,14 @@ def test_an_intent_is_known_by_its_meaning() -> None:
             order(strategy="s"),
             order(parent="twap:1"),
             order(parent="twap:2"),
+            stop(5),
+            stop(6),
+            stop(5, limit=6),
+            trailing(amount=5),
+            trailing(percent=5),
         )
     }
-    assert len(keys) == 9
+    assert len(keys) == 14
 
 
 # --- Check × purpose ---------------------------------------------------------------------------------------------------
@@ -435,6 +540,28 @@ def test_only_sensible_numbers_pass(
         and "max_order_notional" in limits
     ):
         assert quantity * price <= 10_000
+
+
+@settings(max_examples=1000, deadline=None)
+@given(
+    st.sampled_from(OrderType),
+    st.sampled_from(Side),
+    st.fixed_dictionaries({field: st.none() | odd_numbers | st.just(D(15)) for field in PRICES}),
+    limits_of_all_kinds,
+)
+def test_only_an_order_with_the_prices_of_its_type_passes(
+    kind: OrderType, side: Side, prices: dict[str, Decimal | None], limits: dict[str, Any]
+) -> None:
+    """Whatever prices come with whatever type, nothing raises, and what passes has those that its type needs, all positive."""
+    what = msgspec.structs.replace(order(side), order_type=kind, **prices)
+    denial = review(case(what, limits=limits, held={"A": (10, 0, 0)}))
+    if denial is not None:
+        return
+    given = {field: price for field, price in prices.items() if price is not None}
+    possible = ({"trail_amount"}, {"trail_percent"}) if kind is OrderType.TRAILING_STOP else (set(NEEDED[kind]),)
+    assert set(given) in possible
+    assert all(price.is_finite() and price > 0 for price in given.values())
+    assert given.get("trail_percent", 0) < 100
 
 
 @settings(max_examples=300, deadline=None)
