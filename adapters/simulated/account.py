@@ -9,9 +9,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from decimal import Decimal
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from ...actors.model import ZERO, Row, as_datetime
+from ...actors.bars import Row
+from ...actors.model import ZERO, as_datetime
 from ...actors.ports import BrokerPosition
 from .costs import as_decimal
 from .rules import ExchangeRules, Refusal, RefusalCode, refusal
@@ -71,12 +72,50 @@ class Holding:
             self.basis = abs(after)
             self.cost = notional * self.basis / quantity
 
+    def move(self, change: Decimal) -> None:
+        """Move the position by a signed quantity that no order traded. Cost stays with what is left."""
+        self.quantity += change
+        self.most_long += change
+        self.most_short -= change
+
+    def split(self, change: Decimal, ratio: Decimal) -> None:
+        """Make `ratio` new shares of each old one, by which the position changes by `change`; it cost what it cost."""
+        size = abs(self.quantity)
+        if size and self.basis != size:
+            self.cost = self.cost * size / self.basis
+        self.move(change)
+        self.basis = abs(self.quantity)
+        self.mark /= ratio
+        if self.price is not None:
+            self.price /= ratio
+
+    def take_over(self, other: Holding) -> None:
+        """Add another holding's position, at its cost, and its price while this one has none."""
+        moved = other.quantity
+        if moved:
+            size = abs(moved)
+            bought = moved > ZERO
+            self.most_long += moved if bought else ZERO  # `fill` moves the other side
+            self.most_short -= ZERO if bought else moved
+            self.fill(bought, size, other.cost * size / other.basis)
+            other.move(-moved)
+        if not self.mark:
+            self.price, self.mark = other.price, other.mark
+
+
+class Deficit(NamedTuple):
+    """Equity, and the greater amount that the positions must be covered with."""
+
+    equity: Decimal
+    required: Decimal
+
 
 class Account(ABC):
     """Cash and holdings, exact. `rows` are the last bars by symbol, merged by the exchange: their closes are prices."""
 
     def __init__(self, rules: ExchangeRules) -> None:
         self.cash = rules.cash
+        self.accrued = ZERO  # dividends declared and not yet paid; negative where shorts owe them
         self.holdings: dict[str, Holding] = {}
         self.rows: dict[str, Row] = {}
         self.warnings: list[str] = []
@@ -101,6 +140,24 @@ class Account(ABC):
         """Return what is held, by symbol."""
         held = [holding for _, holding in sorted(self.holdings.items()) if holding.quantity]
         return tuple(BrokerPosition(each.symbol, each.quantity, each.cost / each.basis) for each in held)
+
+    def warn(self, text: str) -> None:
+        """Tell what a person should know, unless enough was told."""
+        if len(self.warnings) < WARNINGS_KEPT:
+            self.warnings.append(text)
+
+    def move(self, holding: Holding, change: Decimal, cash: Decimal = ZERO) -> None:
+        """Change a position by a signed quantity that no order traded, and cash by what that brings."""
+        holding.move(change)
+        self.cash += cash
+
+    def settle(self) -> Decimal | None:
+        """Begin a session and return what of earlier sales may be spent from now on, None when there is nothing new."""
+        return None
+
+    def deficit(self) -> Deficit | None:
+        """Return by how little the positions are covered, None when they are, or when nothing has to cover them."""
+        return None
 
     @abstractmethod
     def buying_power(self) -> Decimal:
@@ -203,35 +260,49 @@ class CashAccount(Account):
         if is_buy:
             part = order.claim
             if order.remaining:
-                part = quantity * order.claim_price + commission
-                order.claim -= part
+                order.claim = claim = order.remaining * order.claim_price + order.commission_due
+                part -= claim
             self.reserved -= part
         if cash < ZERO <= before:
             self._warn(order, quantity, notional, at_ns)
 
     def _warn(self, order: WorkingOrder, quantity: Decimal, notional: Decimal, at_ns: int) -> None:
-        """Tell, unless that was told often enough, that the execution took cash below zero."""
-        if len(self.warnings) < WARNINGS_KEPT:
-            done = f"{order.base_id} {'bought' if order.is_buy else 'sold'} {quantity} {order.listing.symbol}"
-            self.warnings.append(
-                f"cash went negative on {as_datetime(at_ns):%Y-%m-%d}: {self.cash} after {done} for {notional}"
-            )
+        """Tell that the execution took cash below zero."""
+        done = f"{order.base_id} {'bought' if order.is_buy else 'sold'} {quantity} {order.listing.symbol}"
+        self.warn(f"cash went negative on {as_datetime(at_ns):%Y-%m-%d}: {self.cash} after {done} for {notional}")
 
 
 class MarginAccount(Account):
     """Positions of either sign, as long as equity covers the initial margin of positions and open orders at the worst.
 
     Negative cash is the loan, so it is no warning. Commissions to come are not reserved. A symbol without a last price
-    is valued at the limit of its first order.
+    is valued at the limit of its first order. Dividends count from their declaration on.
     """
 
     def __init__(self, rules: ExchangeRules) -> None:
         super().__init__(rules)
         self.initial_margin = rules.initial_margin
+        self.maintenance_margin = rules.maintenance_margin
         self.exposed: dict[str, Holding] = {}  # with a position or open orders
 
+    def move(self, holding: Holding, change: Decimal, cash: Decimal = ZERO) -> None:
+        super().move(holding, change, cash)
+        if holding.quantity or holding.most_long or holding.most_short:
+            self.exposed[holding.symbol] = holding
+        else:
+            self.exposed.pop(holding.symbol, None)
+
+    def deficit(self) -> Deficit | None:
+        equity, gross = self.cash + self.accrued, ZERO
+        for holding in self.exposed.values():
+            value = holding.quantity * (self.last_price(holding) or holding.mark)
+            equity += value
+            gross += abs(value)
+        required = gross * self.maintenance_margin
+        return Deficit(equity, required) if gross and equity < required else None
+
     def buying_power(self) -> Decimal:
-        equity = self.cash
+        equity = self.cash + self.accrued
         worst_case = ZERO
         for holding in self.exposed.values():
             price = self.last_price(holding) or holding.mark
@@ -295,6 +366,3 @@ class MarginAccount(Account):
         self.cash = cash
         if not (holding.quantity or holding.most_long or holding.most_short):
             del self.exposed[holding.symbol]
-
-
-ACCOUNT_TYPES: dict[str, type[Account]] = {"cash": CashAccount, "margin": MarginAccount}

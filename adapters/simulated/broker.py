@@ -10,10 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 from ...actors.actor import ActorRef
-from ...actors.ports import Command, CommandKind, NewOrder, NotSent, ReplaceRequest, Report
+from ...actors.ports import CommandKind, NewOrder, NotSent, ReplaceRequest, Report
 from .exchange import SimulatedExchange
 
-ADDS_RISK = (NewOrder, ReplaceRequest)
+ADDS_RISK = frozenset({NewOrder, ReplaceRequest})
 
 
 class SimulatedBroker:
@@ -28,17 +28,19 @@ class SimulatedBroker:
         epoch: Callable[[], int | None],
     ) -> None:
         self.exchange = exchange
+        self._handlers = exchange.handlers
         self._post = post
         self._connection = connection
         self._now_ns = now_ns
         self._epoch = epoch
 
-    def accept(self, command: Command, cause: int) -> None:
+    def accept(self, command: Any, cause: int) -> None:
         """Hand a command to the exchange and post what it says; what adds risk under another epoch is not sent."""
-        if isinstance(command, ADDS_RISK) and self._epoch() != command.trading_epoch:
+        kind = type(command)
+        if kind in ADDS_RISK and self._epoch() != command.trading_epoch:
             reports: list[Report] = [self._not_sent(command)]
         else:
-            reports = self.exchange.handle(command, self._now_ns())
+            reports = self._handlers[kind](command, self._now_ns())
         for report in reports:
             self._post(self._connection, report, cause)
 

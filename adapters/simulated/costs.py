@@ -67,3 +67,36 @@ class Costs:
         whole = int(volume)
         traded = Decimal(whole) if whole == volume and whole < EXACT_INTEGERS else Decimal(repr(volume))
         return traded * participation // lot * lot
+
+
+class DetailedCosts(Costs):
+    """The fill model with all that an order may cost: slippage a share, too, and the move that it makes itself."""
+
+    __slots__ = ("_slippage_fixed",)
+
+    def __init__(self, rules: ExchangeRules) -> None:
+        super().__init__(rules)
+        self._slippage_fixed = rules.slippage_fixed
+
+    def market_price(self, reference: Decimal, is_buy: bool, limit: Decimal | None, impact: Decimal = ZERO) -> Decimal:
+        """Return what is paid or got where the market is at `reference` and the order moves it by `impact`, a share.
+
+        It is rounded against the order, never beyond `limit` and never below zero.
+        """
+        increment = self._increment
+        worse = self._slippage_fixed + impact
+        price = reference * self._buy_factor + worse if is_buy else reference * self._sell_factor - worse
+        excess = price % increment
+        if excess:
+            price = (price - excess + increment if is_buy else price - excess).quantize(increment)
+        if limit is not None and (price > limit if is_buy else price < limit):
+            return limit
+        return max(price, ZERO)
+
+
+def costs_of(rules: ExchangeRules) -> Costs:
+    """Return the fill model of the rules: the plain one while a flat commission and a fraction are all that is charged."""
+    by_size = rules.commission_per_share or rules.commission_fraction or rules.commission_minimum
+    charges = by_size or rules.commission_maximum is not None or rules.regulatory_fees
+    detailed = charges or rules.slippage_fixed or rules.impact is not None
+    return DetailedCosts(rules) if detailed else Costs(rules)

@@ -8,7 +8,10 @@ What holds, whatever the caller does:
 - With `fill: close` an order first meets the close of the bar that ended at the very instant of its arrival. What does
   not fill there, or has no such bar, rests and is matched like any other: a market order at the next open. A
   replacement never meets a bar that has ended, because its order was there before.
-- Orders share a bar's budget in order of arrival. Nothing fills twice from one bar.
+- An exit that answers a fill of the bar that has just ended may meet the rest of that bar (`same_bar.py`).
+- Orders share a bar's budget in the order in which the bar reaches them (`matching.py`). Nothing fills twice from one bar.
+- Bars outside of a session's regular hours are for orders with `extended_hours` alone. Such a DAY order lasts until the
+  first bars of another date, every other until the close of its session.
 - A replacement keeps the order's fills and loses its place. Of a replaced order only the last leg can be cancelled or
   replaced, and a status names that leg.
 - The same commands and bars give the same reports.
@@ -18,13 +21,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from math import inf
-from operator import attrgetter
-from typing import Any
+from typing import Any, NoReturn
 
 from msgspec.structs import replace
 
-from ...actors.model import ZERO, Bars, Fill, Instrument, OrderType, Row, Side, TimeInForce
+from ...actors.bars import Bars
+from ...actors.model import Instrument, Order, OrderType, Purpose, Side, TimeInForce
 from ...actors.ports import (
     Accepted,
     BrokerOrderState,
@@ -37,7 +39,6 @@ from ...actors.ports import (
     Connected,
     Disconnect,
     Disconnected,
-    Executed,
     Expired,
     NewOrder,
     NotSent,
@@ -49,49 +50,87 @@ from ...actors.ports import (
     Report,
     StatusRequest,
 )
-from .account import ACCOUNT_TYPES
-from .book import NOT_LIMITED, Listing
-from .costs import Costs, as_decimal
-from .orders import OrderIndex, WorkingOrder, leg_refusal
-from .rules import CAPABILITIES, ExchangeRules, Refusal, RefusalCode, refusal, terms_refusal
+from .accounts import account_of
+from .book import Book, Listing
+from .charges import Charges
+from .costs import costs_of
+from .executions import executions_of
+from .hours import Hours, Sessions
+from .impact import impact_of
+from .matching import AUCTIONS, Matching
+from .open_orders import OpenOrders
+from .orders import OrderIndex, WorkingOrder, leg_refusal, trigger_refusal
+from .overnight import Overnight
+from .rules import ExchangeRules, Refusal, RefusalCode, refusal
+from .same_bar import SameBar
+from .terms import CAPABILITIES, terms_refusal, trail_of
 
 __all__ = ["ExchangeRules", "SimulatedExchange"]
 
 # Looked up once: the members of an enum cost more than the orders that they describe.
 BUY, DAY, GTC = Side.BUY, TimeInForce.DAY, TimeInForce.GTC
-MARKET, LIMIT = OrderType.MARKET, OrderType.LIMIT
-DONE, CANCELLED, EXPIRED = BrokerOrderState.DONE, BrokerOrderState.CANCELLED, BrokerOrderState.EXPIRED
+OPG, CLS = TimeInForce.OPG, TimeInForce.CLS
+MARKET, LIMIT, TRAILING_STOP = OrderType.MARKET, OrderType.LIMIT, OrderType.TRAILING_STOP
+CANCELLED, EXPIRED = BrokerOrderState.CANCELLED, BrokerOrderState.EXPIRED
+ENTRY = Purpose.ENTRY
 
-by_sequence = attrgetter("sequence")
+
+class _Handlers(dict[type, Callable[[Any, int], list[Report]]]):
+    """What the exchange does for each kind of command."""
+
+    def __missing__(self, kind: type) -> NoReturn:
+        known = ", ".join(each.__name__ for each in self)
+        raise TypeError(f"command: {kind.__name__} is none that the exchange takes; give one of {known}")
 
 
 class SimulatedExchange:
     """One account at one exchange. Feed it `handle` and `on_bars` in order of time."""
 
-    def __init__(self, rules: ExchangeRules, instruments: Mapping[str, Instrument], account: str = "main") -> None:
+    def __init__(
+        self,
+        rules: ExchangeRules,
+        instruments: Mapping[str, Instrument],
+        account: str = "main",
+        sessions: Sessions | None = None,
+    ) -> None:
         self.rules = rules
         self.account_id = account
-        self._instruments = instruments
-        self._account = ACCOUNT_TYPES[rules.account_type](rules)
-        self._costs = Costs(rules)
+        self._account = account_of(rules)
+        self._charges = Charges(rules, self._account.warn)
         self._commission = rules.commission
+        self._charges_by_size = not self._charges.schedule.is_flat
         self._fills_at_close = rules.fill == "close"
-        self._fills_at_touch = rules.limit_fill == "touch"
-        self._listings: dict[str, Listing] = {}
-        self._resting: dict[str, Listing] = {}  # those with orders in the book
+        costs = costs_of(rules)
+        impact = impact_of(rules, self._account.warn)
         self._orders = OrderIndex()
-        self._day: dict[int, WorkingOrder] = {}  # by sequence
+        self._book = Book(self._account, instruments, costs.sure_part, self._orders)
+        self._listings, self._resting, self._day = self._book.listings, self._book.resting, self._book.day
+        executions = executions_of(rules, self._account, self._book, costs, self._charges, impact)
+        self._matching = Matching(rules, self._book, executions)
+        self._match = self._matching.match
+        self._rest = self._book.rest
+        self._hold, self._last_price = self._account.hold, self._account.last_price
+        self._order_refusal = self._account.order_refusal
+        self._same_bar = SameBar(self._matching) if rules.same_bar_exits else None
+        self._hours = Hours(rules, sessions)
+        self._asks_hours = rules.outside_session == "refuse"
+        orders = OpenOrders(self._account, self._book, self._charges)
+        self._overnight = Overnight(rules, self._account, account, orders, costs, self._charges, impact)
+        self._attended: int | None = None  # the session at whose begin there is nothing left to do
+        self._see = self._account.rows.update if impact is None else impact.seeing(self._account.rows)
         self._sequence = 0
         self._id_prefix = account + "-"
         self._bars: Bars | None = None
-        self._handlers: dict[type, Callable[[Any, int], list[Report]]] = {
-            NewOrder: self._new,
-            CancelRequest: self._cancel,
-            ReplaceRequest: self._replace,
-            StatusRequest: self._status,
-            Connect: self._connect,
-            Disconnect: self._disconnect,
-        }
+        self.handlers = _Handlers(
+            {
+                NewOrder: self._new,
+                CancelRequest: self._cancel,
+                ReplaceRequest: self._replace,
+                StatusRequest: self._status,
+                Connect: self._connect,
+                Disconnect: self._disconnect,
+            }
+        )
 
     @property
     def cash(self) -> Decimal:
@@ -101,6 +140,11 @@ class SimulatedExchange:
     def positions(self) -> dict[str, Decimal]:
         """Quantities held, by symbol; negative when short."""
         return {position.symbol: position.quantity for position in self._account.positions()}
+
+    @property
+    def accrued(self) -> Decimal:
+        """Dividends declared and not yet paid; negative where the account owes them."""
+        return self._account.accrued
 
     @property
     def warnings(self) -> list[str]:
@@ -113,38 +157,47 @@ class SimulatedExchange:
 
     def handle(self, command: Command, now_ns: int) -> list[Report]:
         """Do what `command` asks at `now_ns` and return the answers. A command of another kind raises TypeError."""
-        try:
-            handler = self._handlers[type(command)]
-        except KeyError:
-            known = ", ".join(kind.__name__ for kind in self._handlers)
-            name = type(command).__name__
-            raise TypeError(f"command: {name} is none that the exchange takes; give one of {known}") from None
-        return handler(command, now_ns)
+        return self.handlers[type(command)](command, now_ns)
 
     def on_bars(self, bars: Bars) -> list[Report]:
         """Match the bars that end now, then expire what ends with them. Show the bars to others afterwards.
 
-        Executions come in order of the orders' arrival. A session whose last bars never came ends with the first bars
-        of another.
+        A session whose last bars never came ends with the first bars of another.
         """
-        before, self._bars = self._bars, bars
-        self._account.rows.update(bars.rows)
         reports: list[Report] = []
-        if not self._resting:
-            return reports
-        if before is not None and before.session != bars.session and self._day:
-            self._expire(before.end_ns, reports)
-        start_ns = bars.start_ns
-        for order in self._touched(bars.rows, bars.end_ns):
-            if order.arrived_ns > start_ns:
-                continue
-            if order.limit is None:
-                self._execute(order, None, order.listing.open, start_ns, reports)
-            else:
-                self._match_limit(order, order.limit, bars, reports)
-        if bars.closes_session and self._day:
-            self._expire(bars.end_ns, reports)
+        if bars.session != self._attended:
+            self._begin_session(bars, reports)
+        self._bars = bars
+        self._see(bars.rows)
+        if self._resting:
+            self._match(bars, reports)
+        if bars.closes_session:
+            self._end_session(bars, reports)
         return reports
+
+    def _begin_session(self, bars: Bars, reports: list[Report]) -> None:
+        """Do what comes before a session's first bars, the first regular ones, and the next ones while a margin call waits."""
+        before, hours = self._bars, self._hours
+        if before is not None and before.session != bars.session:
+            if hours.closed != before.session:
+                self._end_session(before, reports)
+            if self._day:
+                self._expire(before.end_ns, reports, extended_hours=True)
+        self._overnight.begin(before, bars, reports)
+        if bars.regular:
+            hours.opened = bars.session
+            self._book.open_auction(bars.session, bars.start_ns)
+        is_done = hours.opened == bars.session and not self._overnight.has_called
+        self._attended = bars.session if is_done else None
+
+    def _end_session(self, bars: Bars, reports: list[Report]) -> None:
+        """End a session with its last bars, which are its closing ones if they say so."""
+        self._hours.closed = bars.session
+        if bars.closes_session:
+            self._matching.match_closing(bars, reports)
+        if self._day:
+            self._expire(bars.end_ns, reports, extended_hours=False)
+        self._overnight.end(reports)
 
     # -- commands
 
@@ -155,76 +208,120 @@ class SimulatedExchange:
         return [Disconnected("requested")]
 
     def _new(self, command: NewOrder, now_ns: int) -> list[Report]:
-        wire_id = command.wire_id
-        if now_ns > command.not_after_ns:
-            return [NotSent(wire_id, CommandKind.NEW, _lateness(now_ns, command.not_after_ns))]
+        wire_id, terms = command.wire_id, command.order
         base_id = wire_id.rpartition(".")[0] or wire_id  # base_id_of, without the call
-        if self._orders.knows(base_id):
-            text = f"wire_id: the order {base_id} of {wire_id} was sent before"
-            return [Rejected(wire_id, RefusalCode.DUPLICATE_ORDER_ID.value, text)]
-        order = self._admit(command, base_id, now_ns)
-        if isinstance(order, Refusal):
-            self._orders.reject(base_id, wire_id)
-            return [Rejected(wire_id, order.code, order.text)]
-        reports: list[Report] = [Accepted(wire_id, order.broker_order_id)]
-        if self._fills_at_close:
-            self._match_close(order, now_ns, reports)
-        return reports
-
-    def _admit(self, command: NewOrder, base_id: str, now_ns: int) -> WorkingOrder | Refusal:
-        """Put the order into the book, or return why not."""
-        terms = command.order
-        listing = self._listings.get(terms.symbol) or self._list(terms.symbol)
+        if now_ns > command.not_after_ns or self._orders.knows(base_id):
+            return [_not_taken(command, base_id, now_ns)]
+        listing = self._listings.get(terms.symbol) or self._book.list(terms.symbol)
         if listing is None:
-            return refusal(RefusalCode.UNKNOWN_SYMBOL, f"symbol: {terms.symbol} is not traded here")
-        quantity = terms.quantity
-        limit = terms.limit_price
-        refused = terms_refusal(listing.instrument, terms.order_type, terms.time_in_force, quantity, limit)
+            text = f"symbol: {terms.symbol} is not traded here"
+            return self._reject(wire_id, base_id, refusal(RefusalCode.UNKNOWN_SYMBOL, text))
+        kind, in_force = terms.order_type, terms.time_in_force
+        is_day, price, quantity = in_force is DAY, terms.limit_price, terms.quantity
+        plain = (kind is MARKET or kind is LIMIT) and (is_day or in_force is GTC)
+        refused = terms_refusal(listing.instrument, terms, plain)
+        if refused is None and (not plain or self._asks_hours):
+            refused = self._hours.refusal(terms, now_ns) or self._trail_refusal(terms, listing)
         if refused is not None:
-            return refused
-        account = self._account
-        price = limit if limit is not None else account.last_price(listing.holding)
+            return self._reject(wire_id, base_id, refused)
         if price is None:
-            text = f"symbol: {listing.symbol} has no last price; a market order needs one, a limit order does not"
-            return refusal(RefusalCode.NO_MARKET_DATA, text)
+            price = self._last_price(listing.holding) if kind is MARKET else self._worst_price(terms, listing)
+            if price is None:
+                text = f"symbol: {listing.symbol} has no last price; a {kind} order needs one, a limit order does not"
+                return self._reject(wire_id, base_id, refusal(RefusalCode.NO_MARKET_DATA, text))
         is_buy = terms.side is BUY
-        refused = account.order_refusal(listing.holding, is_buy, quantity, price, self._commission)
+        due = self._charges.due(quantity, price) if self._charges_by_size else self._commission
+        refused = self._order_refusal(listing.holding, is_buy, quantity, price, due)
         if refused is not None:
-            return refused
+            return self._reject(wire_id, base_id, refused)
         self._sequence = sequence = self._sequence + 1
+        broker_order_id = self._id_prefix + str(sequence)
         order = WorkingOrder(
-            wire_id=command.wire_id,
-            broker_order_id=self._id_prefix + str(sequence),
+            wire_id=wire_id,
+            broker_order_id=broker_order_id,
             base_id=base_id,
+            asked=terms,
             listing=listing,
             is_buy=is_buy,
-            is_day=terms.time_in_force is DAY,
+            is_day=is_day,
             quantity=quantity,
             remaining=quantity,
-            limit=limit,
-            key=NOT_LIMITED if limit is None else float(limit) if is_buy else -float(limit),
+            limit=terms.limit_price,
             claim_price=price,
-            commission_due=self._commission,
+            commission_due=due,
             sequence=sequence,
             arrived_ns=now_ns,
         )
+        if not plain:
+            self._prepare(order, now_ns)
+        elif kind is LIMIT:  # as Book.place does it
+            if is_buy:
+                order.key, order.queue = float(price), listing.below
+            else:
+                order.key, order.queue = -float(price), listing.above
+        self._hold(order)
         self._rest(order)
-        return order
+        reports: list[Report] = [Accepted(wire_id, broker_order_id)]
+        if terms.purpose is not ENTRY or self._fills_at_close:
+            self._match_at_once(order, now_ns, reports)
+        return reports
 
-    def _list(self, symbol: str) -> Listing | None:
-        instrument = self._instruments.get(symbol)
-        if instrument is None:
+    def _reject(self, wire_id: str, base_id: str, why: Refusal) -> list[Report]:
+        self._orders.reject(base_id, wire_id)
+        return [Rejected(wire_id, why.code, why.text)]
+
+    def _match_at_once(self, order: WorkingOrder, now_ns: int, reports: list[Report]) -> None:
+        """Let a new order meet what it may of the bars that have ended at this very instant."""
+        bars = self._bars
+        if bars is None or bars.end_ns != now_ns:
+            return
+        rest = self._same_bar.rest(order, bars) if self._same_bar is not None else None
+        if rest is not None:
+            self._matching.match_rest(order, rest, now_ns, reports)
+        if self._fills_at_close and len(reports) == 1 and order.moment not in AUCTIONS:
+            self._matching.match_close(order, bars, reports)
+
+    def _trail_refusal(self, terms: Order, listing: Listing) -> Refusal | None:
+        """Return why a trailing stop would have no price to stop at."""
+        last = self._account.last_price(listing.holding)
+        amount = terms.trail_amount
+        if amount is None or last is None or terms.side is BUY or amount < last:
             return None
-        holding = self._account.holding(symbol)
-        self._listings[symbol] = listing = Listing(symbol, instrument, holding, self._costs.sure_part)
-        return listing
+        return refusal(RefusalCode.BAD_PRICE, f"trail_amount: {amount} is not below the last price {last}")
+
+    def _worst_price(self, terms: Order, listing: Listing) -> Decimal | None:
+        """Return what a share of a stop order is reserved at: its stop, where the market has not passed that."""
+        last = self._account.last_price(listing.holding)
+        stop = terms.stop_price
+        if stop is not None:
+            return stop if last is None else max(stop, last)
+        if last is None:
+            return None
+        return last + trail_of(terms, last) if terms.side is BUY else last
+
+    def _prepare(self, order: WorkingOrder, now_ns: int) -> None:
+        """Set what a leg that is no market order waits for, and where."""
+        asked = order.asked
+        in_force = asked.time_in_force
+        if in_force is not DAY and in_force is not GTC:
+            order.moment, order.plain = in_force, False
+            order.is_day = in_force is CLS  # an OPG order when its session has opened
+            if in_force is OPG:
+                order.first_session = self._hours.first_session(now_ns)
+        elif not order.triggered and asked.order_type is not LIMIT and asked.order_type is not MARKET:
+            order.plain = False
+            order.stop = asked.stop_price
+            if asked.order_type is TRAILING_STOP:
+                order.mark = order.mark or self._account.last_price(order.listing.holding) or order.claim_price
+                order.stop = order.trailing_stop()
+        self._book.place(order)
 
     def _cancel(self, command: CancelRequest, now_ns: int) -> list[Report]:
         order = self._orders.working(command.wire_id)
         if isinstance(order, Refusal):
             return [CancelRefused(command.wire_id, order.code, order.text)]
         self._account.release(order)
-        self._withdraw(order)
+        self._book.withdraw(order)
         self._orders.finish(order, CANCELLED)
         return [Cancelled(order.wire_id)]
 
@@ -234,186 +331,74 @@ class SimulatedExchange:
         order = self._orders.working(command.wire_id)
         if isinstance(order, Refusal):
             return [ReplaceRefused(command.new_wire_id, order.code, order.text)]
-        holding = order.listing.holding
-        price = command.limit_price or self._account.last_price(holding) or order.claim_price
-        refused = self._replace_refusal(order, command, price)
+        asked = command.terms.applied_to(order.asked)
+        price = asked.limit_price
+        if price is None:
+            price = self._worst_price(asked, order.listing) or order.claim_price
+        refused = self._replace_refusal(order, command, asked, price, now_ns)
         if refused is not None:
             return [ReplaceRefused(command.new_wire_id, refused.code, refused.text)]
         self._account.release(order)
-        self._withdraw(order)
+        self._book.withdraw(order)
         self._sequence = sequence = self._sequence + 1
-        quantity, limit = command.quantity, command.limit_price
+        quantity, limit = command.terms.quantity, command.terms.limit_price
         leg = replace(
             order,
             wire_id=command.new_wire_id,
             broker_order_id=self._id_prefix + str(sequence),
             earlier_wire_ids=(*order.earlier_wire_ids, order.wire_id),
+            asked=asked,
             quantity=quantity,
             remaining=quantity - order.filled if order.filled else quantity,
             limit=limit,
-            key=NOT_LIMITED if limit is None else float(limit) if order.is_buy else -float(limit),
             claim_price=price,
             sequence=sequence,
             arrived_ns=now_ns,
         )
+        if self._charges_by_size:
+            leg.commission_due = self._charges.still_due(leg, leg.remaining, price)
+        self._prepare(leg, now_ns)
+        self._hold(leg)
         self._rest(leg)
-        return [Replaced(leg.wire_id, leg.broker_order_id, quantity, limit)]
+        return [Replaced(leg.wire_id, leg.broker_order_id, command.terms)]
 
-    def _replace_refusal(self, order: WorkingOrder, command: ReplaceRequest, price: Decimal) -> Refusal | None:
-        wire_id, quantity = command.new_wire_id, command.quantity
+    def _replace_refusal(
+        self, order: WorkingOrder, command: ReplaceRequest, asked: Order, price: Decimal, now_ns: int
+    ) -> Refusal | None:
+        wire_id, quantity = command.new_wire_id, command.terms.quantity
         refused = leg_refusal(order, wire_id)
         if refused is not None:
             return refused
-        order_type = MARKET if order.limit is None else LIMIT
-        time_in_force = DAY if order.is_day else GTC
-        instrument = order.listing.instrument
-        refused = terms_refusal(instrument, order_type, time_in_force, quantity, command.limit_price)
+        refused = terms_refusal(order.listing.instrument, asked) or trigger_refusal(order, asked)
+        if refused is None and order.moment is not None:
+            refused = self._hours.refusal(asked, now_ns)
         if refused is not None:
             return refused
         if quantity <= order.filled:
             text = f"quantity: {order.filled} are filled already; give a new total above that, not {quantity}"
             return refusal(RefusalCode.TOO_LATE, text)
         left = quantity - order.filled
-        return self._account.order_refusal(
-            order.listing.holding, order.is_buy, left, price, order.commission_due, order
-        )
+        due = self._charges.still_due(order, left, price) if self._charges_by_size else order.commission_due
+        return self._account.order_refusal(order.listing.holding, order.is_buy, left, price, due, order)
 
     def _status(self, command: StatusRequest, now_ns: int) -> list[Report]:
         found = self._orders.summary(command.wire_id)
         return [OrderAbsent(command.wire_id) if found is None else found.report()]
 
-    # -- the book
-
-    def _rest(self, order: WorkingOrder) -> None:
-        """Put a leg of an order, the first or a replacement, at the end of the queue."""
-        listing = order.listing
-        self._orders.open[order.base_id] = order
-        self._resting[listing.symbol] = listing
-        self._account.hold(order)
-        if order.limit is None:
-            listing.markets[order.sequence] = order
-        else:
-            (listing.bids if order.is_buy else listing.asks).add(order)
-        if order.is_day:
-            self._day[order.sequence] = order
-
-    def _withdraw(self, order: WorkingOrder) -> None:
-        """Take a leg of an order out of the book."""
-        listing = order.listing
-        if order.limit is None:
-            del listing.markets[order.sequence]
-        else:
-            (listing.bids if order.is_buy else listing.asks).remove(order)
-        if not (listing.markets or listing.bids.keys or listing.asks.keys):
-            del self._resting[listing.symbol]
-        if order.is_day:
-            del self._day[order.sequence]
-
-    def _expire(self, end_ns: int, reports: list[Report]) -> None:
-        """Expire the DAY orders that arrived before a session's last bars ended at `end_ns`, in order of arrival."""
-        for order in list(self._day.values()):
-            if order.arrived_ns < end_ns:
-                self._account.release(order)
-                self._withdraw(order)
-                self._orders.finish(order, EXPIRED)
+    def _expire(self, end_ns: int, reports: list[Report], extended_hours: bool) -> None:
+        """Expire the DAY orders, of one kind of hours, that arrived before `end_ns`, in order of arrival."""
+        for _, order in sorted(self._day.items()):
+            if order.arrived_ns < end_ns and order.asked.extended_hours is extended_hours:
+                self._book.close(order, EXPIRED)
                 reports.append(Expired(order.wire_id))
 
-    # -- matching
 
-    def _touched(self, rows: dict[str, Row], end_ns: int) -> list[WorkingOrder]:
-        """Return the orders that the bars touch, in order of arrival, their listings ready to be matched."""
-        touched: list[WorkingOrder] = []
-        for symbol, listing in self._resting.items():
-            row = rows.get(symbol)
-            if row is None:
-                continue
-            opened, high, low, _, _ = row
-            markets, bids, asks = listing.markets, listing.bids, listing.asks
-            if not (markets or bids.best >= low or asks.best >= -high):
-                continue
-            if 0.0 < opened < inf and low > 0.0 and high < inf:
-                listing.begin(row, end_ns)
-                touched += markets.values()
-                if bids.best >= low:
-                    bids.collect(low, touched)
-                if asks.best >= -high:
-                    asks.collect(-high, touched)
-        if len(touched) > 1:
-            touched.sort(key=by_sequence)
-        return touched
-
-    def _match_limit(self, order: WorkingOrder, limit: Decimal, bars: Bars, reports: list[Report]) -> None:
-        """Fill what the bar gives a limit order that it touches: at a better open, or at the limit that it reaches."""
-        opened = order.listing.open
-        if opened <= limit if order.is_buy else opened >= limit:
-            self._execute(order, None, opened, bars.start_ns, reports)
-        elif order.listing.reaches(order, limit, self._fills_at_touch):
-            self._execute(order, limit, limit, bars.end_ns, reports)
-
-    def _match_close(self, order: WorkingOrder, now_ns: int, reports: list[Report]) -> None:
-        """Fill a new order at the close of the bar that has ended at this very instant, if its symbol has one."""
-        bars = self._bars
-        if bars is None or bars.end_ns != now_ns:
-            return
-        listing = order.listing
-        row = bars.rows.get(listing.symbol)
-        if row is None or not 0.0 < row[3] < inf:
-            return
-        if listing.bar_end_ns != now_ns:
-            listing.begin(row, now_ns)
-        close = as_decimal(row[3])
-        limit = order.limit
-        if limit is None or (close <= limit if order.is_buy else close >= limit):
-            self._execute(order, None, close, now_ns, reports)
-
-    def _execute(
-        self, order: WorkingOrder, price: Decimal | None, reference: Decimal, at_ns: int, reports: list[Report]
-    ) -> None:
-        """Execute what is left of the order as far as the bar's budget goes, and finish the order if that was all.
-
-        Without a `price` the fill is slipped and rounded from the `reference`.
-        """
-        listing = order.listing
-        quantity = order.remaining
-        taken = listing.taken + quantity
-        if taken > listing.ample:
-            left = self._costs.budget(listing.row[4], listing.instrument.lot) - listing.taken
-            quantity = min(quantity, left)  # of two equals the first, by which a full fill is told below
-            if not quantity:
-                return
-            taken = listing.taken + quantity
-        listing.taken = taken
-        slippage = ZERO
-        if price is None:
-            price = self._costs.market_price(reference, order.is_buy, order.limit)
-            if price is not reference:
-                slippage = abs(price - reference) * quantity
-        notional = quantity * price
-        if quantity is order.remaining:
-            order.remaining = ZERO
-            cumulative = order.quantity
-        else:
-            cumulative = order.filled + quantity
-            order.remaining = order.quantity - cumulative
-        order.filled = cumulative
-        order.notional += notional
-        commission = order.commission_due
-        if commission:
-            order.commission = commission
-            order.commission_due = ZERO
-        self._account.book_fill(order, quantity, notional, commission, at_ns)
-        fill = Fill(
-            fill_key=order.broker_order_id + ":" + str(cumulative),
-            quantity=quantity,
-            price=price,
-            at_ns=at_ns,
-            commission=commission,
-            slippage=slippage,
-        )
-        reports.append(Executed(order.wire_id, fill, cumulative))
-        if not order.remaining:
-            self._withdraw(order)
-            self._orders.finish(order, DONE)
+def _not_taken(command: NewOrder, base_id: str, now_ns: int) -> Report:
+    """Return what is said of an order that comes too late, or a second time; nothing is remembered of it."""
+    if now_ns > command.not_after_ns:
+        return NotSent(command.wire_id, CommandKind.NEW, _lateness(now_ns, command.not_after_ns))
+    text = f"wire_id: the order {base_id} of {command.wire_id} was sent before"
+    return Rejected(command.wire_id, RefusalCode.DUPLICATE_ORDER_ID.value, text)
 
 
 def _lateness(now_ns: int, not_after_ns: int) -> str:

@@ -5,20 +5,27 @@ A broker remembers an id after the order is gone: it refuses the id a second tim
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from math import inf
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from ...actors.model import ZERO
+from ...actors.model import ZERO, Order, OrderType, TimeInForce
 from ...actors.ports import BrokerOrderState, OrderFound
 from .rules import Refusal, RefusalCode, refusal
+from .terms import trail_of
 
 if TYPE_CHECKING:
-    from .book import Listing
+    from .book import Auction, Ladder, Listing
 
 REMEMBERED = 10_000
 """The last so many finished orders are always remembered; at most twice as many are held."""
+
+NOT_PRICED = -inf
+"""The key of an order that waits for no price."""
+
+TRAILING_STOP = OrderType.TRAILING_STOP
 
 WORKING, REJECTED = BrokerOrderState.WORKING, BrokerOrderState.REJECTED
 
@@ -48,24 +55,68 @@ class OrderSummary(msgspec.Struct, eq=False, gc=False):
 class WorkingOrder(OrderSummary, kw_only=True, gc=True):
     """The last leg of an order at the exchange, and what it still claims of the account. A replacement makes another.
 
-    `quantity` and `filled` count all legs. `key` is the limit price as a float, negated for a sell. `sequence` is the
-    place in the queue and `arrived_ns` the instant from which the leg is live. A buy in a cash account claims `claim`,
-    made of `claim_price` a share and the commission due.
+    `asked` are its terms. `quantity` and `filled` count all legs. `sequence` is the place in the queue and `arrived_ns`
+    the instant from which the leg is live. A `plain` order is a market or limit order that is DAY or GTC, or a stop
+    order that was triggered and so became one. Of the others, `stop` is the price that triggers, None for ever
+    afterwards, and of a trailing stop follows `mark`, the market's best price so far; `moment` says of an IOC, FOK, OPG or
+    CLS order when alone it may trade, and an OPG order's first session is `first_session`. `queue` and `key` are where
+    the order waits in the book. A buy in a cash account claims `claim`,
+    made of `claim_price` a share and the commission due. `charged` is the commission so far where that depends on more
+    than the order.
     """
 
     base_id: str
+    asked: Order
     listing: Listing
     is_buy: bool
     is_day: bool
     quantity: Decimal
     remaining: Decimal
     limit: Decimal | None
-    key: float
     claim_price: Decimal
     commission_due: Decimal
     sequence: int
     arrived_ns: int
     claim: Decimal = ZERO
+    charged: Decimal = ZERO
+    key: float = NOT_PRICED
+    queue: Ladder | Auction | None = None
+    plain: bool = True
+    triggered: bool = False
+    stop: Decimal | None = None
+    mark: Decimal = ZERO
+    moment: TimeInForce | None = None
+    first_session: int = 0
+
+    @property
+    def is_trailing(self) -> bool:
+        """Whether it is a trailing stop that has not been triggered."""
+        return self.stop is not None and self.asked.order_type is TRAILING_STOP
+
+    def accepts(self, price: Decimal) -> bool:
+        """Tell whether the order may trade at `price`, as far as its limit goes."""
+        limit = self.limit
+        return limit is None or (price <= limit if self.is_buy else price >= limit)
+
+    def is_passed(self, price: Decimal) -> bool:
+        """Tell whether `price` triggers the order: a touch is enough."""
+        stop = self.stop
+        return stop is not None and (price >= stop if self.is_buy else price <= stop)
+
+    def follow(self, price: Decimal) -> None:
+        """Let a trailing stop follow the market to `price`, never back."""
+        if price < self.mark if self.is_buy else price > self.mark:
+            self.mark = price
+            self.stop = self.trailing_stop()
+
+    def trailing_stop(self) -> Decimal:
+        """Return where the stop of a trailing order stands, on the tick away from the market.
+
+        So the distance is never less than was asked for: rounding must not make an order trigger that would not have.
+        """
+        tick, trail = self.listing.instrument.tick, trail_of(self.asked, self.mark)
+        exact, rounding = (self.mark + trail, ROUND_CEILING) if self.is_buy else (self.mark - trail, ROUND_FLOOR)
+        return (exact / tick).to_integral_value(rounding) * tick
 
 
 def leg_refusal(order: WorkingOrder, wire_id: str) -> Refusal | None:
@@ -74,6 +125,19 @@ def leg_refusal(order: WorkingOrder, wire_id: str) -> Refusal | None:
         return refusal(RefusalCode.UNKNOWN_ORDER, f"new_wire_id: {wire_id} is not a leg of {order.base_id}")
     if wire_id in (order.wire_id, order.base_id, *order.earlier_wire_ids):
         return refusal(RefusalCode.DUPLICATE_ORDER_ID, f"new_wire_id: the leg {wire_id} was made before")
+    return None
+
+
+def trigger_refusal(order: WorkingOrder, asked: Order) -> Refusal | None:
+    """Return why a replacement may not ask for these terms of an order that was triggered, None where it was not."""
+    was = order.asked
+    if not order.triggered:
+        return None
+    for field in ("stop_price", "trail_amount", "trail_percent"):
+        value = getattr(asked, field)
+        if value != getattr(was, field):
+            text = f"{field}: the order was triggered before; give {getattr(was, field)} as it was, not {value}"
+            return refusal(RefusalCode.TOO_LATE, text)
     return None
 
 

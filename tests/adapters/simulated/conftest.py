@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from ordersmith.actors.model import Bars, Instrument, Order, Row
+from ordersmith.actors.bars import Bars, CorporateAction, Row
+from ordersmith.actors.model import Instrument, Order, Terms
 from ordersmith.actors.ports import CancelRequest, NewOrder, ReplaceRequest, Report, StatusRequest
 from ordersmith.adapters.simulated.exchange import ExchangeRules, SimulatedExchange
 
@@ -19,12 +20,12 @@ PLENTY = 1_000_000.0
 class Market:
     """One exchange with the symbols A and B (lot 1, tick 0.01) and L (lot 10); bars follow each other without a gap."""
 
-    def __init__(self, **rules: Any) -> None:
+    def __init__(self, sessions: Any = None, **rules: Any) -> None:
         numbers = {
             key: Decimal(value) if key in DECIMALS and value is not None else value for key, value in rules.items()
         }
         instruments = {"A": Instrument(), "B": Instrument(), "L": Instrument(lot=Decimal(10))}
-        self.exchange = SimulatedExchange(ExchangeRules(**numbers), instruments)
+        self.exchange = SimulatedExchange(ExchangeRules(**numbers), instruments, sessions=sessions)
         self.now_ns = 0
         self.sent = 0
 
@@ -33,9 +34,16 @@ class Market:
         row = (*(prices if len(prices) == 4 else prices * 4), volume)
         return self.bars({symbol: row}, **session)
 
-    def bars(self, rows: dict[str, Row], session: int = 0, closes: bool = False) -> list[Report]:
+    def bars(
+        self,
+        rows: dict[str, Row],
+        session: int = 0,
+        closes: bool = False,
+        actions: tuple[CorporateAction, ...] = (),
+        regular: bool = True,
+    ) -> list[Report]:
         start_ns, self.now_ns = self.now_ns, self.now_ns + MINUTE_NS
-        return self.exchange.on_bars(Bars(start_ns, self.now_ns, session, closes, rows))
+        return self.exchange.on_bars(Bars(start_ns, self.now_ns, session, closes, rows, actions, regular))
 
     def buy(self, quantity: int | str, limit: str | None = None, symbol: str = "A", **terms: Any) -> list[Report]:
         return self.send(Order.buy(symbol, quantity, limit, **terms))
@@ -58,9 +66,11 @@ class Market:
         quantity: int | str,
         limit: str | None = None,
         not_after_ns: int = 1 << 62,
+        **prices: str,
     ) -> list[Report]:
         price = None if limit is None else Decimal(limit)
-        command = ReplaceRequest(wire_id, new_wire_id, Decimal(quantity), price, not_after_ns, 0)
+        others = {name: Decimal(value) for name, value in prices.items()}
+        command = ReplaceRequest(wire_id, new_wire_id, Terms(Decimal(quantity), price, **others), not_after_ns, 0)
         return self.exchange.handle(command, self.now_ns)
 
     def status(self, wire_id: str) -> Report:
@@ -68,7 +78,11 @@ class Market:
         return report
 
 
-DECIMALS = ("slippage", "commission", "participation", "price_increment", "cash", "initial_margin")
+DECIMALS = (
+    *("slippage", "slippage_fixed", "participation", "price_increment", "impact", "cash", "borrow_rate"),
+    *("commission", "commission_per_share", "commission_fraction", "commission_minimum", "commission_maximum"),
+    *("initial_margin", "maintenance_margin", "short_initial_margin"),
+)
 
 
 @pytest.fixture

@@ -61,10 +61,11 @@ def crowded(market: Callable[..., Any], resting: int) -> Any:
         m.buy(1, str(Decimal(1 + n) / 100), time_in_force=TimeInForce.GTC if n % 2 else TimeInForce.DAY)
         m.sell(1, str(Decimal(90_000 + n) / 100), **GTC)
     exchange = m.exchange
-    for ladder in (exchange._listings["A"].bids, exchange._listings["A"].asks):
+    book = exchange._book
+    for ladder in (book.listings["A"].below, book.listings["A"].above):
         ladder.keys, ladder.levels = CountingList(ladder.keys), CountingDict(ladder.levels)
     exchange._orders.open = CountingDict(exchange._orders.open)
-    exchange._day = CountingDict(exchange._day)
+    exchange._day = book.day = CountingDict(book.day)
     return m
 
 
@@ -127,7 +128,7 @@ def test_placing_and_cancelling_look_at_few(market: Any, price: str) -> None:
 
 
 def test_touched_orders_come_from_both_sides_and_all_levels(market: Any) -> None:
-    """A wide bar fills every order in its range, in order of arrival, and no other."""
+    """A wide bar fills every order in its range, in the order in which its path reaches them, and no other."""
     m = market(**MARGIN)
     m.bar(100.0)
     for limit in ("99.00", "97.00", "98.00", "99.00", "95.00"):
@@ -135,9 +136,9 @@ def test_touched_orders_come_from_both_sides_and_all_levels(market: Any) -> None
     for limit in ("101.00", "103.00", "102.00", "101.00", "105.00"):
         m.sell(1, limit, **GTC)
     reports = m.bar(100.0, 103.5, 96.5, 100.0)
-    assert [report.wire_id for report in reports] == [f"o{n}.1" for n in (1, 2, 3, 4, 6, 7, 8, 9)]
+    assert [report.wire_id for report in reports] == [f"o{n}.1" for n in (6, 9, 8, 7, 1, 4, 3, 2)]
     assert m.bar(100.0, 104.0, 96.0, 100.0) == []
-    assert [report.wire_id for report in m.bar(100.0, 106.0, 90.0, 100.0)] == ["o5.1", "o10.1"]
+    assert [report.wire_id for report in m.bar(100.0, 106.0, 90.0, 100.0)] == ["o10.1", "o5.1"]
 
 
 def test_an_emptied_side_touches_nothing(market: Any) -> None:

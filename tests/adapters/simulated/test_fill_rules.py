@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ordersmith.actors.model import TimeInForce
+from ordersmith.actors.model import Instrument, TimeInForce
 from ordersmith.actors.ports import Accepted, Cancelled, Executed
 
 MINUTE_NS = 60_000_000_000
@@ -64,7 +64,7 @@ def test_touch_is_enough_where_the_rules_say_so(market: Any, side: str, limit: s
 def test_limits_that_are_equal_as_floats_are_told_apart(market: Any, side: str, limit: str, filled: bool) -> None:
     """A limit above the low by less than a float can hold is traded through; one at the low is not."""
     m = market(price_increment="1e-19", **LONG_AND_RICH)
-    m.exchange._instruments["A"] = type(m.exchange._instruments["A"])(tick=Decimal("1e-19"))
+    m.exchange._book._instruments["A"] = Instrument(tick=Decimal("1e-19"))
     m.bar(10.5)
     getattr(m, side)(5, limit)
     assert bool(fills(m.bar(10.5, 11.0, 10.0, 10.5))) is filled
@@ -207,17 +207,17 @@ def test_budget_is_whole_lots_of_the_symbol(market: Any) -> None:
     assert fills(m.bar(10.0, symbol="L", volume=250.0)) == [("o1.1", 20, "10.0")]
 
 
-def test_a_bar_is_shared_in_order_of_arrival(market: Any) -> None:
-    """Market and limit orders of both sides take from one budget of their symbol, first come first served."""
+def test_a_bar_is_shared_in_the_order_of_its_path(market: Any) -> None:
+    """Orders of both sides take from one budget of their symbol: at the open in order of arrival, then as the path comes by."""
     m = market(**LONG_AND_RICH)
     m.bars({"A": (10.0, 10.0, 10.0, 10.0, PLENTY), "B": (10.0, 10.0, 10.0, 10.0, PLENTY)})
     m.buy(4, "9.50")
     m.sell(3)
     m.buy(7, symbol="B")
     m.buy(9, "9.90")
-    m.buy(9)
+    m.buy(6)
     reports = m.bars({"B": (5.0, 5.0, 5.0, 5.0, 50.0), "A": (10.0, 10.0, 9.0, 10.0, 100.0)})
-    assert fills(reports) == [("o1.1", 4, "9.50"), ("o2.1", 3, "10.0"), ("o3.1", 5, "5.0"), ("o4.1", 3, "9.90")]
+    assert fills(reports) == [("o2.1", 3, "10.0"), ("o3.1", 5, "5.0"), ("o5.1", 6, "10.0"), ("o4.1", 1, "9.90")]
 
 
 PLENTY = 1_000_000.0

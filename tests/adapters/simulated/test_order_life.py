@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ordersmith.actors.model import Instrument, Order, TimeInForce
+from ordersmith.actors.model import Instrument, Order, OrderType, Terms, TimeInForce
 from ordersmith.actors.ports import (
     Accepted,
     BrokerOrderState,
@@ -46,6 +46,30 @@ def with_terms(**terms: Any) -> Order:
         (Order.buy("X", 1), "UNKNOWN_SYMBOL", "X"),
         (with_terms(order_type="STOP"), "UNSUPPORTED_ORDER_TYPE", "STOP"),
         (with_terms(time_in_force="FOK"), "UNSUPPORTED_TIME_IN_FORCE", "FOK"),
+        (Order.buy("A", 1, stop_price="9", time_in_force="IOC"), "UNSUPPORTED_TIME_IN_FORCE", "DAY, GTC"),
+        (Order.buy("A", 1, "9", stop_price="9", time_in_force="OPG"), "UNSUPPORTED_TIME_IN_FORCE", "STOP_LIMIT"),
+        (Order.buy("A", 1, trail_amount="1", time_in_force="CLS"), "UNSUPPORTED_TIME_IN_FORCE", "TRAILING_STOP"),
+        (with_terms(stop_price=Decimal(9)), "BAD_PRICE", "stop_price"),
+        (with_terms(trail_percent=Decimal(9)), "BAD_PRICE", "trail_percent"),
+        (Order.buy("A", 1, "9", trail_amount="1", order_type="LIMIT"), "BAD_PRICE", "trail_amount"),
+        (with_terms(order_type=OrderType.STOP), "BAD_PRICE", "stop_price"),
+        (Order.sell("A", 1, stop_price="9.001"), "BAD_PRICE", "9.001"),
+        (Order.sell("A", 1, stop_price="0"), "BAD_PRICE", "0"),
+        (with_terms(order_type=OrderType.STOP_LIMIT, stop_price=Decimal(9)), "BAD_PRICE", "limit_price"),
+        (with_terms(order_type=OrderType.STOP, stop_price=Decimal(9), limit_price=Decimal(9)), "BAD_PRICE", "limit"),
+        (with_terms(order_type=OrderType.TRAILING_STOP), "BAD_PRICE", "none"),
+        (Order.buy("A", 1, trail_amount="1", trail_percent="1"), "BAD_PRICE", "both"),
+        (Order.buy("A", 1, trail_amount="0.001"), "BAD_PRICE", "0.001"),
+        (Order.buy("A", 1, trail_percent="100"), "BAD_PRICE", "100"),
+        (Order.buy("A", 1, trail_percent="NaN"), "BAD_PRICE", "NaN"),
+        (Order.sell("A", 1, trail_amount="10"), "BAD_PRICE", "10"),
+        (Order.buy("A", 1, extended_hours=True), "UNSUPPORTED_EXTENDED_HOURS", "LIMIT"),
+        (Order.buy("A", 1, "9", extended_hours=True, time_in_force="IOC"), "UNSUPPORTED_EXTENDED_HOURS", "IOC"),
+        (Order.buy("A", 1, stop_price="9", extended_hours=True), "UNSUPPORTED_EXTENDED_HOURS", "STOP"),
+        (Order.buy("A", 10_000, stop_price="10.01"), "INSUFFICIENT_BUYING_POWER", "100100"),
+        (Order.buy("A", 10_001, stop_price="9"), "INSUFFICIENT_BUYING_POWER", "100010"),
+        (Order.buy("A", 9_100, trail_amount="1"), "INSUFFICIENT_BUYING_POWER", "100100"),
+        (Order.buy("B", 1, trail_amount="1"), "NO_MARKET_DATA", "B"),
         (Order.buy("A", 0), "BAD_QUANTITY", "0"),
         (Order.buy("A", -5), "BAD_QUANTITY", "-5"),
         (Order.buy("A", "1.5"), "BAD_QUANTITY", "1.5"),
@@ -167,7 +191,7 @@ def test_replace_while_partly_filled(market: Any) -> None:
     m.bar(10.0)
     m.buy(25, "10.00")
     (first,) = m.bar(10.0, volume=100.0)
-    assert m.replace("o1.1", "o1.2", 18, "11.00") == [Replaced("o1.2", "main-2", Decimal(18), Decimal(11))]
+    assert m.replace("o1.1", "o1.2", 18, "11.00") == [Replaced("o1.2", "main-2", Terms(Decimal(18), Decimal(11)))]
     (second,) = m.bar(10.5)
     assert (first.wire_id, first.fill.fill_key, first.cumulative_quantity) == ("o1.1", "main-1:10", 10)
     assert (second.wire_id, second.fill.fill_key, second.cumulative_quantity) == ("o1.2", "main-2:18", 18)
@@ -309,7 +333,7 @@ def test_status_follows_the_order(market: Any) -> None:
 def test_the_memory_of_finished_orders_is_bounded(market: Any) -> None:
     """The last `size` finished orders are known, never more than twice as many are held, open ones always are."""
     m = market()
-    m.exchange._orders = index = OrderIndex(size=10)
+    m.exchange._orders = m.exchange._book.orders = index = OrderIndex(size=10)
     m.bar(10.0)
     m.send(Order.buy("A", 1, "1.00", **GTC), "old.1")
     for n in range(100):
@@ -333,6 +357,12 @@ def test_ids_without_a_leg_are_their_own_base() -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
+        ("path", "straight"),
+        ("outside_session", "maybe"),
+        ("opg_cutoff_ns", -1),
+        ("cls_cutoff_ns", -1),
+        ("latency_submit_ns", -1),
+        ("latency_cancel_ns", -1),
         ("slippage", Decimal(1)),
         ("slippage", Decimal("-0.1")),
         ("commission", Decimal(-1)),
@@ -350,3 +380,10 @@ def test_impossible_rules_are_errors(field: str, value: Any) -> None:
     """A rule that cannot be is refused when it is made, by name and value."""
     with pytest.raises(ValueError, match=f"{field}: .*{value}.*give"):
         ExchangeRules(**{field: value})
+
+
+@pytest.mark.parametrize("latency", ["latency_submit_ns", "latency_cancel_ns"])
+def test_a_latency_contradicts_fill_close(latency: str) -> None:
+    """With a latency nothing can arrive at the close that it has seen."""
+    with pytest.raises(ValueError, match=r"fill: close .*latency"):
+        ExchangeRules(fill="close", **{latency: 1})
