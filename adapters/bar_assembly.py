@@ -7,22 +7,22 @@ what lets the feed hand out all bars of an instant together.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import date, time
+from datetime import date
 from decimal import Decimal
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from ..actors.bars import CorporateAction
 from ..actors.errors import DataError
 from .bar_checks import SHOWN, BadRow, check_order, check_values
 from .bar_files import SourceRows
+from .bar_sessions import EPOCH_DAY, Hours, day_of, place, regular_only, session_of, sessions_without_bars
 from .bar_times import DAILY_GAP_NS, NS, read_times
-
-SESSION_OPEN, SESSION_CLOSE = time(9, 30), time(16)
-"""What a bar that carries a date only covers, in the configured zone."""
-
-EPOCH_DAY = date(1970, 1, 1).toordinal()
+from .calendar import SessionSchedule, load_schedule
+from .price_jumps import jump_warnings
+from .time_zones import Stamps, check_zone
 
 Extent = tuple[date, date]
 """First and last session of a symbol, whatever range is asked for."""
@@ -38,6 +38,9 @@ class BarSettings(NamedTuple):
     stamp: Literal["open", "close"] = "open"
     interval_s: float | Decimal | None = None
     bad_rows: Literal["stop", "skip"] = "stop"
+    calendar: str | None = None
+    extended_hours: bool = False
+    actions: tuple[CorporateAction, ...] = ()
 
     @property
     def interval_ns(self) -> int | None:
@@ -59,19 +62,23 @@ class BarSettings(NamedTuple):
                 f"data.interval: {self.interval_s} is not above zero; give the seconds that a bar covers, such as 60"
             )
         if self.start and self.end and self.start > self.end:
-            raise DataError(f"data.start: {self.start} is after data.end, {self.end}")
+            raise DataError(f"data.start: {self.start} is after data.end, {self.end}; give a date not after it")
+        if self.extended_hours and self.calendar is None:
+            raise DataError("data.extended_hours: True needs data.calendar, which tells the regular hours; give XNYS")
 
 
 class Assembled(NamedTuple):
-    """The bars of all symbols: `rows` has symbol, start, end, session, open, high, low, close, volume, by end and then by symbol.
+    """The bars of all symbols: `rows` has symbol, start, end, session, regular, open, high, low, close, volume, by end and then by symbol.
 
-    Symbols are in the order of `symbols`. `bad_rows` are those that were left out.
+    Symbols are in the order of `symbols`. `bad_rows` are those that were left out, `actions` those of the symbols and the range.
     """
 
     symbols: tuple[str, ...]
     rows: pl.DataFrame
     warnings: tuple[str, ...]
     bad_rows: tuple[BadRow, ...]
+    schedule: SessionSchedule | None = None
+    actions: tuple[CorporateAction, ...] = ()
 
 
 class _Judged(NamedTuple):
@@ -83,6 +90,7 @@ class _Judged(NamedTuple):
     bad: pl.DataFrame
     daily: bool
     gap_ns: int | None
+    zoned: bool
 
 
 def assemble(sources: Iterable[SourceRows], settings: BarSettings) -> Assembled:
@@ -94,31 +102,45 @@ def assemble(sources: Iterable[SourceRows], settings: BarSettings) -> Assembled:
     warnings: list[str] = []
     files = [file for source in sources if (file := _judge(source, settings, warnings))]
     _refuse_shared_symbols(files)
-    interval_ns = _interval(files, settings, warnings)
+    hours = _hours(files, settings, warnings)
     known: dict[str, Extent] = {}
     placed, bad, hints = [], [], []
     for file in files:
-        good = _place(file.good, file.daily, interval_ns, settings)
-        known.update(_extents(good))
-        good, disordered = check_order(_in_range(good, settings), settings.timezone)
-        unusable = _in_range(_place(file.bad, file.daily, interval_ns, settings), settings)
-        found = _bad_rows(file, [unusable, disordered])
+        if not file.daily and (odd := check_zone(file.file, Stamps(file.good["at"], file.zoned), hours)):
+            hints.append(odd)
+        spanned = place(file.good, file.daily, hours)
+        known.update(_extents(spanned.rows))
+        good, disordered = check_order(_in_range(spanned.rows, settings), settings.timezone)
+        unusable = _in_range(session_of(file.bad, file.daily, hours), settings)
+        found = _bad_rows(file, [unusable, _in_range(spanned.off, settings), disordered])
         if found:
             warnings.append(_skipped(found, disordered.height))
         if disordered.height > good.height:
             hints.append(f"{file.file}: most rows go back in time; sort it from oldest to newest")
+        if any("where clocks change" in row.reason for row in found):
+            hints.append(
+                f"{file.file}: is data.timezone, {settings.timezone}, that of the time stamps? In UTC clocks never change"
+            )
+        if 2 * spanned.off.height > file.good.height:
+            hints.append(
+                f"{file.file}: most days are no sessions of {settings.calendar}; is data.calendar the right one?"
+            )
         bad += found
         placed.append(good)
     if bad and settings.bad_rows == "stop":
         raise DataError(_stopped(bad, hints))
     warnings += hints
-    present = {symbol for good in placed for symbol in good["symbol"].unique()}
+    kept = regular_only(placed, settings.extended_hours, hours.schedule, warnings)
+    present = {symbol for good in kept for symbol in good["symbol"].unique()}
     if not present:
         raise DataError(_why_empty(known, settings, bad))
     symbols = _symbols(present, known, settings, warnings)
-    rows = _sorted(placed, symbols)
+    rows = _sorted(kept, symbols)
     warnings += _missing_sessions(rows, symbols)
-    return Assembled(symbols, rows, tuple(warnings), tuple(bad))
+    warnings += sessions_without_bars(rows, hours.schedule)
+    actions = _actions(settings.actions, symbols, rows, warnings)
+    warnings += jump_warnings(rows, actions)
+    return Assembled(symbols, rows, tuple(warnings), tuple(bad), hours.schedule, actions)
 
 
 def _judge(source: SourceRows, settings: BarSettings, warnings: list[str]) -> _Judged | None:
@@ -130,7 +152,7 @@ def _judge(source: SourceRows, settings: BarSettings, warnings: list[str]) -> _J
     good, bad, without_volume = check_values(source, times.at, times.fault)
     if without_volume:
         warnings.append(f"{source.file}: no volume of {_shortened(without_volume)}; such bars carry NaN")
-    return _Judged(source.file, source.unit, good, bad, times.daily, times.gap_ns)
+    return _Judged(source.file, source.unit, good, bad, times.daily, times.gap_ns, times.zoned)
 
 
 def _refuse_shared_symbols(files: Sequence[_Judged]) -> None:
@@ -141,6 +163,20 @@ def _refuse_shared_symbols(files: Sequence[_Judged]) -> None:
             if symbol in owners:
                 raise DataError(f"data.path: {symbol} is in {owners[symbol]} and in {file.file}; keep one of them")
             owners[symbol] = file.file
+
+
+def _hours(files: Sequence[_Judged], settings: BarSettings, warnings: list[str]) -> Hours:
+    """Return what the spans of the rows rest on; the calendar is loaded for the days that the data have."""
+    interval_ns = _interval(files, settings, warnings)
+    schedule = None
+    days = [day for file in files for day in _first_and_last(file.good["at"])]
+    if settings.calendar is not None and days:
+        schedule = load_schedule(settings.calendar, min(days), max(days))
+    return Hours(settings.timezone, settings.stamp, interval_ns, schedule)
+
+
+def _first_and_last(at: pl.Series) -> list[date]:
+    return at.dt.date().sort().gather([0, len(at) - 1]).to_list() if len(at) else []
 
 
 def _interval(files: Sequence[_Judged], settings: BarSettings, warnings: list[str]) -> int:
@@ -178,22 +214,6 @@ def _interval(files: Sequence[_Judged], settings: BarSettings, warnings: list[st
     return next(iter(gaps))
 
 
-def _place(frame: pl.DataFrame, daily: bool, interval_ns: int, settings: BarSettings) -> pl.DataFrame:
-    """Add start, end (ns UTC) and session (days since 1970) to rows that have their `at`."""
-    zone, at = settings.timezone, pl.col("at")
-    if daily:
-        opens, closes = (_instant(at.dt.combine(hour), zone) for hour in (SESSION_OPEN, SESSION_CLOSE))
-        return frame.with_columns(opens.alias("start"), closes.alias("end"), at.cast(pl.Int32).alias("session"))
-    start = at if settings.stamp == "open" else at - pl.duration(nanoseconds=interval_ns)
-    start_ns = start.dt.epoch("ns")
-    session = start.dt.convert_time_zone(zone).dt.date().cast(pl.Int32)
-    return frame.with_columns(start_ns.alias("start"), (start_ns + interval_ns).alias("end"), session.alias("session"))
-
-
-def _instant(local: pl.Expr, zone: str) -> pl.Expr:
-    return local.dt.replace_time_zone(zone, ambiguous="earliest").dt.epoch("ns")
-
-
 def _in_range(frame: pl.DataFrame, settings: BarSettings) -> pl.DataFrame:
     """Keep the sessions asked for, and rows of which nobody can tell the session."""
     bounds = [(pl.col("session") >= _days(settings.start))] if settings.start else []
@@ -203,10 +223,6 @@ def _in_range(frame: pl.DataFrame, settings: BarSettings) -> pl.DataFrame:
 
 def _days(day: date) -> int:
     return day.toordinal() - EPOCH_DAY
-
-
-def _day(days: int) -> date:
-    return date.fromordinal(days + EPOCH_DAY)
 
 
 def _bad_rows(file: _Judged, frames: Sequence[pl.DataFrame]) -> list[BadRow]:
@@ -239,8 +255,8 @@ def _shortened(names: Sequence[str]) -> str:
 
 def _extents(rows: pl.DataFrame) -> dict[str, Extent]:
     session = pl.col("session")
-    ends = rows.group_by("symbol").agg(session.min().alias("first"), session.max().alias("last"))
-    return {symbol: (_day(first), _day(last)) for symbol, first, last in ends.iter_rows()}
+    ends = rows.drop_nulls("session").group_by("symbol").agg(session.min().alias("first"), session.max().alias("last"))
+    return {symbol: (day_of(first), day_of(last)) for symbol, first, last in ends.iter_rows()}
 
 
 def _symbols(
@@ -277,8 +293,27 @@ def _why_empty(known: Mapping[str, Extent], settings: BarSettings, bad: Sequence
 
 def _sorted(placed: Sequence[pl.DataFrame], symbols: tuple[str, ...]) -> pl.DataFrame:
     rank = pl.col("symbol").cast(pl.Enum(symbols))
-    columns = ("start", "end", "session", "open", "high", "low", "close", "volume")
+    columns = ("start", "end", "session", "regular", "open", "high", "low", "close", "volume")
     return pl.concat([rows.select(rank, *columns) for rows in placed]).sort("end", "symbol")
+
+
+def _actions(
+    actions: Sequence[CorporateAction], symbols: tuple[str, ...], rows: pl.DataFrame, warnings: list[str]
+) -> tuple[CorporateAction, ...]:
+    """Return the actions of the run's symbols from its first session on: those before it concern nobody."""
+    first: int = rows["session"][0]
+    known = set(symbols)
+    own = tuple(
+        action
+        for action in actions
+        if action.session >= first and (action.symbol in known or action.new_symbol in known)
+    )
+    warnings += [
+        f"{action.symbol} becomes {action.new_symbol} on {day_of(action.session)}, which has no data: it keeps its last price from then on"
+        for action in own
+        if action.new_symbol and action.new_symbol not in known
+    ]
+    return own
 
 
 def _missing_sessions(rows: pl.DataFrame, symbols: tuple[str, ...]) -> list[str]:
@@ -292,6 +327,6 @@ def _missing_sessions(rows: pl.DataFrame, symbols: tuple[str, ...]) -> list[str]
         if len(between) > len(own):
             first = between.filter(~between.is_in(own.implode()))[0]
             warnings.append(
-                f"{symbol}: {_counted(len(between) - len(own), 'session')} without a bar (first {_day(first)})"
+                f"{symbol}: {_counted(len(between) - len(own), 'session')} without a bar (first {day_of(first)})"
             )
     return warnings

@@ -29,6 +29,9 @@ COLUMN_NAMES: dict[str, tuple[str, ...]] = {
 }
 """Accepted column names by what they mean. Case, and spaces for underscores, do not matter."""
 
+ACTIONS_FILE = "corporate_actions.csv"
+"""What a file of splits and dividends is called: a folder of bars may hold one, whether it is used or not."""
+
 INDEX_NAMES = ("", "index", "unnamed:_0", "__index_level_0__")
 """Names under which a data frame's index is saved: they hold the time where no other column does. The empty name is a first column's."""
 
@@ -48,13 +51,13 @@ class SourceRows(NamedTuple):
     frame: pl.DataFrame
 
 
-def read_sources(path: Path, symbols: Sequence[str] = ()) -> list[SourceRows]:
+def read_sources(path: Path, symbols: Sequence[str] = (), leave_out: Path | None = None) -> list[SourceRows]:
     """Read the file at `path`, or every data file in the folder at `path`: all symbols, or those asked for and no others.
 
-    A file without a symbol column holds the symbol that it is named after. Raises DataError for a path without data, a layout that is not
-    recognised, and a symbol that is nowhere.
+    A file without a symbol column holds the symbol that it is named after. `leave_out` is a file that holds no bars. Raises
+    DataError for a path without data, a layout that is not recognised, and a symbol that is nowhere.
     """
-    files = data_files(path)
+    files = data_files(path, leave_out)
     wanted = _files_for(symbols, files) if symbols else files
     sources = [read_file(file) for file in wanted]
     if symbols:
@@ -67,13 +70,15 @@ def read_sources(path: Path, symbols: Sequence[str] = ()) -> list[SourceRows]:
     return sources
 
 
-def data_files(path: Path) -> list[Path]:
-    """Return the data files that `path` stands for, in the order of their names."""
+def data_files(path: Path, leave_out: Path | None = None) -> list[Path]:
+    """Return the data files that `path` stands for, in the order of their names, save corporate actions."""
     kinds = " or ".join(READERS)
     if path.is_dir():
         files = sorted(
             file for file in path.iterdir() if file.suffix.lower() in READERS and file.name[0] != "." and file.is_file()
         )
+        no_bars = {path / ACTIONS_FILE, leave_out}
+        files = [file for file in files if file not in no_bars]
         if not files:
             raise DataError(
                 f"data.path: the folder {path} has no data files; put {kinds} files there, one a symbol (AAPL.csv)"

@@ -63,12 +63,14 @@ SAMPLE = 1000
 class Times(NamedTuple):
     """The stamps of a file. `at` is of dates for daily bars and of instants in UTC otherwise, null where `fault` says why.
 
-    `gap_ns` is the most frequent distance between rows; None where no two rows follow each other.
+    `gap_ns` is the most frequent distance between rows; None where no two rows follow each other. `zoned` tells whether the
+    stamps came with a zone, or as numbers, or else were read in the configured one.
     """
 
     at: pl.Series
     fault: pl.Series
     gap_ns: int | None
+    zoned: bool = False
 
     @property
     def daily(self) -> bool:
@@ -89,13 +91,14 @@ def read_times(raw: pl.Series, symbols: pl.Series, file: str, zone: str, interva
     may_be_daily = interval_ns is None or interval_ns >= DAILY_GAP_NS
     if may_be_daily and at.dtype != pl.Date and _at_midnight(at):
         at = at.dt.date()
-    if at.dtype != pl.Date and _zone_of(at) is None:
+    zoned = _zone_of(at) is not None
+    if at.dtype != pl.Date and not zoned:
         at = at.dt.replace_time_zone(zone, ambiguous="null", non_existent="null").dt.convert_time_zone("UTC")
         fault = _blame(fault, at, raw, "time stamp {!r} is not one instant in " + zone + ", where clocks change then")
     gap_ns = _common_gap(at, symbols)
     if may_be_daily and at.dtype != pl.Date:
         at = _as_dates(at, zone, gap_ns)
-    return Times(at if at.dtype == pl.Date else at.dt.cast_time_unit("ns"), fault, gap_ns)
+    return Times(at if at.dtype == pl.Date else at.dt.cast_time_unit("ns"), fault, gap_ns, zoned)
 
 
 def _blame(fault: pl.Series, at: pl.Series, raw: pl.Series, reason: str) -> pl.Series:

@@ -58,7 +58,7 @@ class MemoryJournal:
             chunk = chunks[-1]
             begin = len(chunk.data)
             chunk.data += data
-            chunk.ends.extend([begin + end for end in ends] if begin else ends)
+            chunk.ends.extend(map(begin.__add__, ends))
         committed(self.count)
 
     def read(self, after: int = 0) -> Iterator[bytes]:

@@ -27,16 +27,16 @@ def decode_record(data: bytes | memoryview) -> Record:
 
 
 def as_json(record: Record) -> bytes:
-    """Return a record as one line of JSON with named fields."""
+    """Return a record as one line of JSON with named fields; a field of the event called like one of the record's is `event_…`."""
     event = record.event
-    fields = {name: _named(getattr(event, name)) for name in type(event).__struct_fields__}
-    line = {
+    line: dict[str, object] = {
         "number": record.number,
         "at_ns": record.at_ns,
         "cause": record.cause,
         "event": type(event).__name__,
-        **fields,
     }
+    fields = type(event).__struct_fields__
+    line |= {f"event_{name}" if name in line else name: _named(getattr(event, name)) for name in fields}
     return msgspec.json.encode(line)
 
 

@@ -11,10 +11,11 @@ from typing import Any
 import msgspec
 import yaml
 
+from .kinds import Section
 from .problems import path_text
 from .schema import shapes, values
 from .secrets import Secret, escape
-from .settings import Section, Settings
+from .settings import Settings
 from .yaml_reader import read
 
 _ENCODER = msgspec.json.Encoder(order="deterministic", decimal_format="number")

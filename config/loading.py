@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
-from .problems import InvalidSettings, KeyPath, Problem, path_text, shown
-from .schema import Reader
+from .backtest_settings import CommissionSettings
+from .problems import InvalidSettings, KeyPath, Problem, either, path_text, shown
+from .schema import Reader, expanded, section_at
 from .settings import Settings
 from .yaml_reader import read
 
@@ -124,6 +126,9 @@ class _Loading:
     def _placed(self, tree: Any, path: KeyPath, value: Any, above: KeyPath) -> Any:
         if not path:
             return value
+        kind = section_at(above)
+        if kind is not None and isinstance(tree, (str, int, float, Decimal)):
+            tree = expanded(kind, tree) or tree  # the field joins what the plain value stands for
         if tree is not None and not isinstance(tree, dict):
             self.note(above, None, f"is no section, and {_OVERRIDE} {path_text((*above, *path))} needs one here")
             return tree
@@ -165,6 +170,46 @@ def _start_before_end(settings: Settings) -> str:
     return f"found {start}, but data.end is {end}; accepted: a date not after data.end"
 
 
+def _latency_needs_time(settings: Settings) -> str:
+    backtest = settings.execution.backtest
+    if backtest.fill != "close" or not (backtest.latency.submit or backtest.latency.cancel):
+        return ""
+    return "found close, at which an order fills at once, but execution.backtest.latency is not 0; accepted: next_open, or latency: 0"
+
+
+def _preset_or_numbers(settings: Settings) -> str:
+    commission = settings.execution.backtest.commission
+    if commission.preset is None or commission == CommissionSettings(preset=commission.preset):
+        return ""
+    own = [
+        key
+        for key in ("per_order", "per_share", "fraction", "minimum", "maximum")
+        if getattr(commission, key) != getattr(_NO_COMMISSION, key)
+    ]
+    return f"found {commission.preset}, but {either(own)} is given too; accepted: a preset, or numbers of one's own"
+
+
+def _maintenance_below_initial(settings: Settings) -> str:
+    account = settings.execution.backtest.account
+    short = account.short_initial_margin
+    initial = account.initial_margin if short is None else min(short, account.initial_margin)
+    if account.maintenance_margin <= initial:
+        return ""
+    return (
+        f"found {shown(account.maintenance_margin)}, but an order needs only {shown(initial)} (initial_margin, short_initial_margin): "
+        f"it would be followed by a margin call; accepted: a number above 0 and up to {shown(initial)}"
+    )
+
+
+def _extended_hours_of_a_calendar(settings: Settings) -> str:
+    if not settings.data.extended_hours or settings.data.calendar is not None:
+        return ""
+    return "found true, but data.calendar is null, so that nothing tells a session's hours; accepted: false, or a calendar such as XNYS"
+
+
+_NO_COMMISSION = CommissionSettings()
+_BACKTEST = ("execution", "backtest")
+
 _CONTRADICTIONS = (
     _Contradiction(
         (("execution", "alpaca", "paper"), ("execution", "mode"), ("execution", "provider")),
@@ -172,6 +217,13 @@ _CONTRADICTIONS = (
     ),
     _Contradiction((("execution", "provider"), ("execution", "mode")), _live_somewhere),
     _Contradiction((("data", "start"), ("data", "end")), _start_before_end),
+    _Contradiction((("data", "extended_hours"), ("data", "calendar")), _extended_hours_of_a_calendar),
+    _Contradiction(((*_BACKTEST, "fill"), (*_BACKTEST, "latency")), _latency_needs_time),
+    _Contradiction(((*_BACKTEST, "commission", "preset"), (*_BACKTEST, "commission")), _preset_or_numbers),
+    _Contradiction(
+        tuple((*_BACKTEST, "account", key) for key in ("maintenance_margin", "initial_margin", "short_initial_margin")),
+        _maintenance_below_initial,
+    ),
 )
 
 

@@ -16,9 +16,10 @@ from functools import cache
 from pathlib import PurePath
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from .kinds import Check, Section
 from .problems import KeyPath, either, shown
 from .secrets import Secret, Unfilled, fill
-from .settings import Check, Section, Settings
+from .settings import Settings
 from .yaml_reader import INTEGER, NUMBER, to_decimal
 
 S = TypeVar("S", bound=Section)
@@ -51,9 +52,7 @@ class Reader:
         """Read a section; null, as of a heading with nothing under it, is all defaults."""
         fields = shapes(kind)
         if not isinstance(raw, Mapping):
-            if raw is not None:
-                self._note(path, None, f"found {_sort_of(raw)}; accepted: a section with {', '.join(fields)}")
-            return kind()
+            return kind() if raw is None else self._short(kind, raw, path)
         values = {}
         for key, value in raw.items():
             if key not in fields:
@@ -62,6 +61,23 @@ class Reader:
             read = self._value(fields[key], value, (*path, key))
             if read is not _WRONG:
                 values[key] = read
+        return kind(**values)
+
+    def _short(self, kind: type[S], raw: object, path: KeyPath) -> S:
+        """Read a plain value in place of a section: it stands for the fields of the section's shorthand."""
+        fields, plain = shapes(kind), not isinstance(raw, (list, tuple, bool))
+        if not (kind.shorthand and plain):
+            self._note(path, None, f"found {_sort_of(raw)}; accepted: {_accepted_in_place(kind)}")
+            return kind()
+        filled = self._filled(raw, path)
+        meant = expanded(kind, filled)
+        if filled is not _WRONG and not meant:
+            self._note(path, raw, f"found {shown(raw)}; accepted: {_accepted_in_place(kind)}")
+        values = {}
+        for key, value in meant.items():
+            values[key] = self._value(fields[key], value, path)
+            if values[key] is _WRONG:  # one value, one problem
+                return kind()
         return kind(**values)
 
     def _value(self, shape: Shape, raw: object, path: KeyPath) -> Any:
@@ -197,6 +213,27 @@ def known_paths(kind: type[Section] = Settings, path: KeyPath = ()) -> Iterator[
             yield from known_paths(shape.kind, (*path, key))
 
 
+def expanded(kind: type[Section], raw: object) -> dict[str, object]:
+    """Return the fields that a plain value in place of a section stands for: numbers go to numbers, a word to who knows it."""
+    is_number = not isinstance(raw, str) or NUMBER.match(raw) is not None
+    meant = {}
+    for key in kind.shorthand:
+        field = shapes(kind)[key].kind
+        if raw in get_args(field) if get_origin(field) is Literal else is_number:
+            meant[key] = raw
+    return meant
+
+
+def section_at(path: KeyPath) -> type[Section] | None:
+    """Return the section that is at `path`, None where another thing or nothing is."""
+    kind: Any = Settings
+    for key in path:
+        if not (isinstance(kind, type) and issubclass(kind, Section)) or key not in shapes(kind):
+            return None
+        kind = shapes(kind)[key].kind
+    return kind if isinstance(kind, type) and issubclass(kind, Section) else None
+
+
 def _shape(hint: Any) -> Shape:
     optional, check = False, None
     if get_origin(hint) in (Union, types.UnionType):
@@ -230,6 +267,13 @@ def _accepted(shape: Shape) -> str:
     if get_origin(shape.kind) is Literal:
         return either(get_args(shape.kind))
     return _WORDS.get(shape.kind, "text")
+
+
+def _accepted_in_place(kind: type[Section]) -> str:
+    """Say what may stand where a section is: itself, or a plain value for its shorthand."""
+    fields = shapes(kind)
+    plain = dict.fromkeys(_accepted(fields[key]) for key in kind.shorthand)
+    return ", or ".join([*plain, f"a section with {', '.join(fields)}"])
 
 
 def _sort_of(raw: object) -> str:

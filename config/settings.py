@@ -1,90 +1,48 @@
 """Every setting with its unit, its meaning, its default and the values that it may have.
 
 The structs are the schema: `loading` reads a document by their fields, so that a setting is described here and nowhere
-else. Building a struct by hand checks nothing; `load` with a mapping does. The words are plain literals, since this
-floor knows nothing of the domain.
+else (what `execution.backtest` holds in `backtest_settings`). Building a struct by hand checks nothing; `load` with a
+mapping does.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
+from typing import Any
 
 import msgspec
 
+from .backtest_settings import BacktestSettings
+from .kinds import (
+    BadRows,
+    CalendarName,
+    Count,
+    FilePath,
+    Keep,
+    Mode,
+    Positive,
+    Provider,
+    Seconds,
+    SecondsOrOff,
+    Section,
+    Seed,
+    Share,
+    Stamp,
+    StrategyPath,
+    Symbol,
+    Symbols,
+    TargetTimeInForce,
+    TimeZone,
+)
 from .secrets import Secret
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """What a value must be beyond its type, in words for a person and as a test."""
-
-    accepted: str
-    holds: Callable[[Any], bool]
 
 
 def nanoseconds(seconds: Decimal) -> int:
     """Convert seconds to whole nanoseconds, rounding down, whatever the decimal context."""
     numerator, denominator = seconds.as_integer_ratio()
     return numerator * 1_000_000_000 // denominator
-
-
-def _is_timezone(name: str) -> bool:
-    try:
-        ZoneInfo(name)
-    except (OSError, ValueError, KeyError):
-        return False
-    return True
-
-
-_STRATEGY = re.compile(r"(?:.+\.py|[^\W\d]\w*(?:\.[^\W\d]\w*)*):[^\W\d]\w*")
-_SYMBOL = re.compile(r"[A-Za-z0-9^](?:[A-Za-z0-9 ._:/=+-]*[A-Za-z0-9=+-])?")
-_NO_DELAY = Decimal(0)
-_SHORTEST = Decimal("0.001")
-
-Mode = Literal["backtest", "paper", "live"]
-Provider = Literal["alpaca", "ib", "simulated"]
-FillAt = Literal["next_open", "close"]
-LimitFill = Literal["through", "touch"]
-AccountType = Literal["cash", "margin"]
-TargetTimeInForce = Literal["DAY", "GTC"]
-Stamp = Literal["open", "close"]
-BadRows = Literal["stop", "skip"]
-Keep = Literal["all", "open"]
-
-Fraction = Annotated[Decimal, Check("a number from 0 up to, but not including, 1", lambda x: 0 <= x < 1)]
-Share = Annotated[Decimal, Check("a number above 0 and up to 1", lambda x: 0 < x <= 1)]
-Positive = Annotated[Decimal, Check("a number above 0", lambda x: x > 0)]
-NotNegative = Annotated[Decimal, Check("a number of at least 0", lambda x: x >= 0)]
-Seconds = Annotated[Decimal, Check("a number of seconds, at least 0.001", lambda x: x >= _SHORTEST)]
-SecondsOrOff = Annotated[
-    Decimal, Check("0 or a number of seconds, at least 0.001", lambda x: x == _NO_DELAY or x >= _SHORTEST)
-]
-Count = Annotated[int, Check("a whole number from 1 to 1000000", lambda x: 1 <= x <= 1_000_000)]
-Seed = Annotated[int, Check("a whole number from 0 to 9223372036854775807", lambda x: 0 <= x < 2**63)]
-FilePath = Annotated[str, Check("the path of a file or a folder", lambda text: bool(text.strip()) and "\0" not in text)]
-StrategyPath = Annotated[
-    str, Check("file.py:Class or package.module:Class", lambda text: _STRATEGY.fullmatch(text) is not None)
-]
-Symbol = Annotated[
-    str,
-    Check("a symbol such as AAPL (in quotes where it is a number)", lambda text: _SYMBOL.fullmatch(text) is not None),
-]
-Symbols = Annotated[
-    tuple[Symbol, ...],
-    Check("a list of symbols such as [AAPL, MSFT], each once", lambda symbols: len(set(symbols)) == len(symbols)),
-]
-TimeZone = Annotated[str, Check("a time zone of the IANA database such as America/New_York", _is_timezone)]
-
-
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A group of settings; it cannot be changed, and every setting has a default."""
 
 
 class AlpacaSettings(Section, frozen=True, kw_only=True):
@@ -96,35 +54,6 @@ class AlpacaSettings(Section, frozen=True, kw_only=True):
     """Secret that belongs to the key."""
     paper: bool = True
     """Whether it is a paper account; must agree with `execution.mode`."""
-
-
-class AccountSettings(Section, frozen=True, kw_only=True):
-    """`execution.backtest.account`: the account of the simulated exchange."""
-
-    type: AccountType = "cash"
-    """`cash`: no short sales and no borrowing; `margin`: both, within `initial_margin`."""
-    cash: Positive = Decimal(100000)
-    """Cash at the start, in currency."""
-    initial_margin: Share = Decimal("0.5")
-    """Share of the gross exposure that equity must cover; margin accounts only."""
-
-
-class BacktestSettings(Section, frozen=True, kw_only=True):
-    """`execution.backtest`: how the simulated exchange fills orders. The defaults are the pessimistic choices."""
-
-    slippage: Fraction = Decimal("0.0")
-    """Fraction of the price, against the order (0.001 = 0.1 %)."""
-    commission: NotNegative = Decimal("0.0")
-    """Currency an order, charged on its first fill."""
-    fill: FillAt = "next_open"
-    """`next_open`: an order is live from the next bar on; `close`: it fills at once, at the close of the bar it was made on."""
-    limit_fill: LimitFill = "through"
-    """Whether the price must trade `through` a limit, or only `touch` it, to fill the order."""
-    participation: Share | None = Decimal("0.1")
-    """Share of a bar's volume that all orders together may take; None is unlimited."""
-    price_increment: Positive = Decimal("0.0001")
-    """Increment, in currency, that fill prices are rounded to, against the order."""
-    account: AccountSettings = AccountSettings()
 
 
 class TargetsSettings(Section, frozen=True, kw_only=True):
@@ -197,7 +126,7 @@ class InstrumentsSettings(Section, frozen=True, kw_only=True):
     """`instruments`: lots and ticks."""
 
     default: InstrumentSettings = InstrumentSettings()
-    symbols: dict[Symbol, SymbolSettings] = {}
+    symbols: dict[Symbol, SymbolSettings] = msgspec.field(default_factory=dict)
     """Symbols that differ from the default."""
 
     def of(self, symbol: str) -> InstrumentSettings:
@@ -228,6 +157,12 @@ class DataSettings(Section, frozen=True, kw_only=True):
     """Whether an intraday time stamp is a bar's `open` or its `close`; a date always means the session."""
     interval: Seconds | None = None
     """Seconds of a bar; None: found from the data."""
+    calendar: CalendarName | None = None
+    """Exchange calendar with the sessions, half days and holidays, such as XNYS; None: sessions are the days that the data have."""
+    extended_hours: bool = False
+    """Whether intraday bars before and after a session's regular hours are kept; needs `calendar`."""
+    corporate_actions: FilePath | None = None
+    """CSV file of splits, dividends and symbol changes; relative to the configuration's folder."""
     bad_rows: BadRows = "stop"
     """Whether a row that cannot be right stops the run or is skipped; it is reported either way."""
 
@@ -237,7 +172,7 @@ class StrategySettings(Section, frozen=True, kw_only=True):
 
     path: StrategyPath | None = None
     """`file.py:Class`, relative to the configuration's folder, or `package.module:Class`."""
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] = msgspec.field(default_factory=dict)
     """Handed to the strategy; numbers with a point are Decimals."""
 
 

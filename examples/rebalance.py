@@ -7,7 +7,7 @@ from decimal import Decimal
 from itertools import pairwise
 from math import fsum, sqrt
 
-from ordersmith import Bars, Strategy
+from ordersmith import Bars, CorporateAction, Strategy
 
 
 class InverseVolatility(Strategy):
@@ -35,6 +35,17 @@ class InverseVolatility(Strategy):
         money = float(self.account.equity * self.invested) / fsum(calmness.values())
         # Whole shares. The orders this takes go out by themselves: sales first, purchases when the cash for them is there.
         self.set_targets({symbol: int(money * calmness[symbol] / closes[-1]) for symbol, closes in ready.items()})
+
+    def on_corporate_action(self, action: CorporateAction) -> None:
+        """Keep the past comparable: put it in today's shares, without the dividend that today's price has no claim to any more.
+
+        This runs before `on_bars` of the first session under the action.
+        """
+        closes = self.closes[action.symbol]
+        if closes:
+            paid = float(action.amount) / closes[-1]  # 0 for a split, whose ratio is 1 for a dividend
+            scale = (1 - paid) / float(action.ratio)
+            self.closes[action.symbol] = deque((close * scale for close in closes), maxlen=closes.maxlen)
 
 
 def volatility(closes: deque[float]) -> float:

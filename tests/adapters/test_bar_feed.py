@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ordersmith.actors.bars import Bars
 from ordersmith.actors.errors import DataError
-from ordersmith.actors.model import Bars
 from ordersmith.adapters import bar_feed
 from ordersmith.adapters.bar_feed import BarFeed
 

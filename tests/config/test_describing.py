@@ -39,7 +39,7 @@ def test_description_names_every_setting():
     described = describe(Settings())
     sections = {path[:-1] for path in known_paths()}
     assert [path for path, _ in described] == [".".join(path) for path in known_paths() if path not in sections]
-    assert dict(described)["execution.backtest.slippage"] == "0"
+    assert dict(described)["execution.backtest.slippage.fraction"] == "0"
     assert dict(described)["execution.alpaca.api_key"] == '"${ALPACA_API_KEY}"'
     assert dict(described)["data.start"] == "null"
     assert dict(described)["risk.max_gross_exposure"] == "10000000"
@@ -69,7 +69,7 @@ def test_description_hides_secrets():
 
 def test_digest_does_not_change_between_versions_and_machines():
     """The digest of the defaults is this one; a new setting or default changes it, and nothing else may."""
-    assert digest(Settings()) == "5b16737c7d3c9ed18bf3f0998c9a30004e278421b0f178d48fe40f47294ad3a4"
+    assert digest(Settings()) == "7906d29cc3ff331ad5c81f6e19f5d59e5eb0225a3dde7de8d5a0aa4c59598464"
 
 
 @pytest.mark.parametrize(

@@ -55,8 +55,8 @@ def test_the_card_loads_word_for_word(written, monkeypatch, text):
     monkeypatch.delenv("ALPACA_API_KEY", raising=False)
     execution = load(written(text)).execution
     assert (execution.mode, execution.provider, execution.alpaca.paper) == ("paper", "alpaca", True)
-    assert str(execution.backtest.slippage) == "0.001"
-    assert str(execution.backtest.commission) == "0.0"
+    assert str(execution.backtest.slippage.fraction) == "0.001"
+    assert str(execution.backtest.commission.per_order) == "0.0"
     monkeypatch.setenv("ALPACA_API_KEY", "from the environment")
     assert execution.alpaca.api_key.reveal() == "from the environment"
 
@@ -115,14 +115,22 @@ def test_a_mapping_may_hold_python_values():
             "strategy": {"parameters": {"x": 0.1}},
         }
     )
-    assert str(settings.execution.backtest.slippage) == "0.001"
+    assert str(settings.execution.backtest.slippage.fraction) == "0.001"
     assert str(settings.execution.backtest.account.cash) == "1.10"
     assert (settings.data.path, settings.data.start) == ("prices", date(2005, 3, 1))
     assert settings.strategy.parameters == {"x": Decimal("0.1")}
 
 
-ACCEPTED_IN_BACKTEST = "slippage, commission, fill, limit_fill, participation, price_increment, account"
+ACCEPTED_IN_BACKTEST = (
+    "slippage, commission, regulatory_fees, impact, latency, fill, limit_fill, path, same_bar_exits, outside_session, opg_cutoff, "
+    "cls_cutoff, participation, price_increment, adjust_orders_for_dividends, account"
+)
+ACCEPTED_AS_COMMISSION = (
+    "a number of at least 0, or alpaca, ib_fixed or ib_tiered, "
+    "or a section with preset, per_order, per_share, fraction, minimum, maximum"
+)
 ACCEPTED_IN_EXECUTION = "mode, provider, alpaca, backtest, targets"
+ACCEPTED_HERE = f"accepted here: {ACCEPTED_IN_EXECUTION}"
 ACCEPTED_IN_RISK = (
     "max_order_quantity, max_order_notional, max_position_quantity, max_gross_exposure, price_collar, duplicate_window"
 )
@@ -143,7 +151,7 @@ ONE_PROBLEM = [
     ),
     (
         "execution.path=x",
-        f"execution.path: unknown key; did you mean data.path or strategy.path? accepted here: {ACCEPTED_IN_EXECUTION}",
+        f"execution.path: unknown key; did you mean execution.backtest.path, data.path or strategy.path? {ACCEPTED_HERE}",
     ),
     (
         "execution.comission=1",
@@ -166,16 +174,84 @@ ONE_PROBLEM = [
     ("execution.backtest=5", f"execution.backtest: found a number; accepted: a section with {ACCEPTED_IN_BACKTEST}"),
     (
         "execution.backtest.commission=free",
-        'execution.backtest.commission: found "free"; accepted: a number of at least 0',
+        f'execution.backtest.commission: found "free"; accepted: {ACCEPTED_AS_COMMISSION}',
     ),
     (
         "execution.backtest.commission=true",
-        "execution.backtest.commission: found true; accepted: a number of at least 0",
+        f"execution.backtest.commission: found true; accepted: {ACCEPTED_AS_COMMISSION}",
     ),
-    ("execution.backtest.commission=", "execution.backtest.commission: found null; accepted: a number of at least 0"),
+    (
+        "execution.backtest.commission=[1]",
+        f"execution.backtest.commission: found a list; accepted: {ACCEPTED_AS_COMMISSION}",
+    ),
+    ("execution.backtest.commission=-1", "execution.backtest.commission: found -1; accepted: a number of at least 0"),
     (
         "execution.backtest.commission={a: 1}",
-        "execution.backtest.commission: found a section; accepted: a number of at least 0",
+        "execution.backtest.commission.a: unknown key; accepted here: preset, per_order, per_share, fraction, minimum, maximum",
+    ),
+    (
+        "execution.backtest.commission.per_order=",
+        "execution.backtest.commission.per_order: found null; accepted: a number of at least 0",
+    ),
+    (
+        "execution.backtest.latency=7200",
+        "execution.backtest.latency: found 7200; accepted: a number of seconds from 0 to 3600",
+    ),
+    (
+        "execution.backtest.slippage=much",
+        (
+            'execution.backtest.slippage: found "much"; '
+            "accepted: a number from 0 up to, but not including, 1, or a section with fraction, fixed"
+        ),
+    ),
+    ("execution.backtest.account.cash=0", "execution.backtest.account.cash: found 0; accepted: a number above 0"),
+    (
+        "execution.backtest.account.settlement_days=-1",
+        "execution.backtest.account.settlement_days: found -1; accepted: a whole number of sessions from 0 to 10",
+    ),
+    (
+        "execution.backtest.account.maintenance_margin=0",
+        "execution.backtest.account.maintenance_margin: found 0; accepted: a number above 0 and up to 1",
+    ),
+    (
+        "data.calendar=NEW YORK",
+        'data.calendar: found "NEW YORK"; accepted: the name of an exchange calendar such as XNYS, or null',
+    ),
+    # Contradictions within the costs, the account and the data.
+    (
+        "execution.backtest.commission={preset: ib_fixed, per_share: 0.1}",
+        (
+            "execution.backtest.commission.preset: found ib_fixed, but per_share is given too; "
+            "accepted: a preset, or numbers of one's own"
+        ),
+    ),
+    (
+        "execution.backtest={fill: close, latency: 0.1}",
+        (
+            "execution.backtest.fill: found close, at which an order fills at once, but execution.backtest.latency is not 0; "
+            "accepted: next_open, or latency: 0"
+        ),
+    ),
+    (
+        "execution.backtest.account={type: margin, initial_margin: 0.2}",
+        (
+            "execution.backtest.account.maintenance_margin: found 0.25, but an order needs only 0.2 "
+            "(initial_margin, short_initial_margin): it would be followed by a margin call; accepted: a number above 0 and up to 0.2"
+        ),
+    ),
+    (
+        "execution.backtest.account={type: margin, short_initial_margin: 0.1}",
+        (
+            "execution.backtest.account.maintenance_margin: found 0.25, but an order needs only 0.1 "
+            "(initial_margin, short_initial_margin): it would be followed by a margin call; accepted: a number above 0 and up to 0.1"
+        ),
+    ),
+    (
+        "data.extended_hours=true",
+        (
+            "data.extended_hours: found true, but data.calendar is null, so that nothing tells a session's hours; "
+            "accepted: false, or a calendar such as XNYS"
+        ),
     ),
     ("breaker.rejections=1.0", "breaker.rejections: found 1.0; accepted: a whole number from 1 to 1000000"),
     ("data.start=March", 'data.start: found "March"; accepted: a date such as 2005-03-01, or null'),
@@ -419,7 +495,8 @@ def test_overrides_are_put_over_the_file(written):
         ],
     )
     backtest = settings.execution.backtest
-    assert (str(backtest.slippage), backtest.commission, backtest.account.cash) == ("0.20", 1, 5000)
+    assert str(backtest.slippage.fraction) == "0.20"
+    assert (backtest.commission.per_order, backtest.account.cash) == (1, 5000)
     assert (settings.data.symbols, settings.data.path) == ((), "a=b")
     assert settings.strategy.parameters == {"a": 1, "b": {"c": "09:30"}}
     assert settings.instruments.of("BRK.B").lot == 10

@@ -11,8 +11,9 @@ import pytest
 import yaml
 
 from ordersmith.config import Settings, load, nanoseconds
+from ordersmith.config.kinds import Section
 from ordersmith.config.schema import known_paths, shapes, values
-from ordersmith.config.settings import InstrumentSettings, Section
+from ordersmith.config.settings import InstrumentSettings
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "all-settings.yaml"
 

@@ -64,24 +64,43 @@ def demo(folder: Path) -> dict[str, object]:
 
 
 def test_the_demo_trades(demo) -> None:
-    """Targets become orders on eight years of four symbols; all but the last session's are filled, and nothing is denied."""
-    assert (demo["start"], demo["end"]) == ("2005-03-01", "2013-03-01")
-    assert demo["bars"] == 4 * 2015
+    """Targets become orders on thirteen years of four symbols; all but the last session's are filled, and nothing is denied."""
+    assert (demo["start"], demo["end"]) == ("2000-03-01", "2013-03-01")
+    assert demo["bars"] == 3 * 3270 + 2148
     states = {state: number for state, number in demo["orders_by_state"].items() if number}
-    assert demo["fills"] == states["FILLED"] > 300
+    assert demo["fills"] == states["FILLED"] > 500
     assert set(states) <= {"FILLED", "SUBMITTED"}
     assert demo["denials_by_code"] == {}
     assert demo["warnings"] == []
 
 
-def test_the_books_balance(demo, folder: Path) -> None:
-    """From the fills alone follow, to the last digit, the cash, the costs and, with the last closing prices, the final equity."""
-    cash, positions = demo["initial_cash"], Counter()
+@pytest.fixture(scope="module")
+def books(demo, folder: Path) -> list[tuple[Decimal, Counter]]:
+    """Fold the journal by hand: the cash and the positions after every fill, payment and split."""
+    cash, positions, after = demo["initial_cash"], Counter(), []
+    for line in (folder / "journal.jsonl").read_text(encoding="utf-8").splitlines():
+        event = json.loads(line, parse_float=Decimal)
+        match event["event"]:
+            case "OrderFilled":
+                fill, sign = event["fill"], 1 if event["side"] == "BUY" else -1
+                positions[event["symbol"]] += sign * Decimal(fill["quantity"])
+                cash -= sign * Decimal(fill["quantity"]) * Decimal(fill["price"]) + Decimal(fill["commission"])
+            case "CashMoved":
+                cash += Decimal(event["amount"])
+            case "PositionAdjusted":
+                positions[event["symbol"]] += Decimal(event["quantity"])
+                cash += Decimal(event["cash"])
+            case _:
+                continue
+        after.append((cash, Counter(positions)))
+    return after
+
+
+def test_the_books_balance(demo, books, folder: Path) -> None:
+    """From fills, dividends and splits follow, to the last digit, the cash, the costs and, with the last closes, the final equity."""
+    cash, positions = books[-1]
     costs = Counter()
     for fill in table(folder / "fills.csv"):
-        signed = Decimal(fill["quantity"]) * (1 if fill["side"] == "BUY" else -1)
-        positions[fill["symbol"]] += signed
-        cash -= signed * Decimal(fill["price"]) + Decimal(fill["commission"])
         for cost in ("commission", "slippage", "impact"):
             costs[cost] += Decimal(fill[cost])
     assert cash == demo["cash"]
@@ -93,13 +112,9 @@ def test_the_books_balance(demo, folder: Path) -> None:
     assert float(demo["total_return"]) == pytest.approx(float(demo["final_equity"] / demo["initial_cash"]) - 1)
 
 
-def test_the_demo_stays_invested_without_borrowing(demo, folder: Path) -> None:
+def test_the_demo_stays_invested_without_borrowing(demo, books) -> None:
     """Cash is never negative on the way, and targets hold most of the equity in stocks."""
-    cash = lowest = demo["initial_cash"]
-    for fill in table(folder / "fills.csv"):
-        signed = Decimal(fill["quantity"]) * (1 if fill["side"] == "BUY" else -1)
-        cash -= signed * Decimal(fill["price"]) + Decimal(fill["commission"])
-        lowest = min(lowest, cash)
+    lowest = min(cash for cash, _ in books)
     assert 0 <= lowest < demo["initial_cash"] / 20
     assert 0 < demo["cash"] / demo["final_equity"] < Decimal("0.1")
 
@@ -138,7 +153,7 @@ def test_a_run_that_breaks_off_leaves_what_it_did(tmp_path: Path, how: str, stat
     assert (ran.stderr.splitlines()[0], ran.stderr.splitlines()[-1]) == (first, last)
     assert "dispatcher.py" not in ran.stderr
     assert "broken off on 2005-07-21" in ran.stdout
-    assert f"Outputs in {out}: orders.csv, fills.csv, equity.csv, journal.jsonl." in ran.stdout
+    assert f"Outputs in {out}: orders.csv, fills.csv, equity.csv, journal.jsonl, report.html." in ran.stdout
     assert [row["state"] for row in table(out / "orders.csv")] == ["FILLED", "CANCELLED"]
     assert len(table(out / "fills.csv")) == 1
     assert len(table(out / "equity.csv")) == 100
