@@ -6,6 +6,7 @@ finished. The same code runs a backtest, a paper account and a live account.
 
 from __future__ import annotations
 
+from .actors.bars import Bar, Bars, CorporateAction, CorporateActionKind
 from .actors.errors import (
     ActorError,
     BrokerAuthError,
@@ -13,7 +14,9 @@ from .actors.errors import (
     BrokerProtocolError,
     BrokerUnavailable,
     ConfigError,
+    DataEnded,
     DataError,
+    ExecutorClosed,
     ExecutorFailed,
     JournalError,
     OrderCommandError,
@@ -21,13 +24,12 @@ from .actors.errors import (
     Overloaded,
     StrategyError,
     TradingHalted,
+    UsageError,
 )
 from .actors.executor import OrderExecutor
 from .actors.machines.rebalance import generate_orders
 from .actors.model import (
     AccountInfo,
-    Bar,
-    Bars,
     Fill,
     Instrument,
     Order,
@@ -42,7 +44,9 @@ from .actors.model import (
 )
 from .actors.strategy import Strategy
 from .config import Settings
+from .supervisor.blocking import BlockingExecutor
 from .supervisor.executor import BacktestExecutor
+from .supervisor.opening import open_blocking_executor, open_executor, run_simulated
 from .supervisor.result import BacktestResult, Summary
 
 __version__ = "0.1.0"
@@ -54,12 +58,17 @@ __all__ = [
     "BacktestResult",
     "Bar",
     "Bars",
+    "BlockingExecutor",
     "BrokerAuthError",
     "BrokerError",
     "BrokerProtocolError",
     "BrokerUnavailable",
     "ConfigError",
+    "CorporateAction",
+    "CorporateActionKind",
+    "DataEnded",
     "DataError",
+    "ExecutorClosed",
     "ExecutorFailed",
     "Fill",
     "Instrument",
@@ -82,5 +91,9 @@ __all__ = [
     "TimeInForce",
     "TradingHalted",
     "TradingState",
+    "UsageError",
     "generate_orders",
+    "open_blocking_executor",
+    "open_executor",
+    "run_simulated",
 ]

@@ -9,26 +9,25 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from decimal import Decimal, localcontext
+from decimal import Context, Decimal, getcontext, localcontext, setcontext
 from typing import Any, Protocol
 
 import msgspec
 
 from ..actors.actor import ReplyTo
-from ..actors.errors import ExecutorFailed, StrategyError
-from ..actors.machines.breaker import BreakerRules
+from ..actors.bars import Bars, CorporateActionKind, Row
+from ..actors.errors import ExecutorFailed, StrategyError, UsageError
 from ..actors.machines.position import Ledger
-from ..actors.machines.risk import Limits
 from ..actors.messages import Unknown
-from ..actors.model import Bars, Instrument, Order, OrderState, Row, TimeInForce, exact
+from ..actors.model import ZERO, Order, OrderState, TimeInForce, exactly
 from ..actors.strategy import Start, Strategy
 from ..adapters.memory_journal import MemoryJournal, StoreReader
-from ..adapters.simulated.broker import SimulatedBroker
 from ..adapters.simulated.exchange import SimulatedExchange
-from ..adapters.simulated.rules import ExchangeRules
-from ..config import Settings, nanoseconds
+from ..adapters.simulated.latency import DelayedBroker, broker_of
+from ..config import Settings
 from .cell import Cell
 from .dispatcher import ARITHMETIC, Dispatcher
+from .from_settings import breaker_rules, exchange_rules, instruments_of, limits
 from .lifecycle import Lifecycle
 from .tree import Plan, build
 
@@ -37,13 +36,41 @@ SNAPSHOT_EVERY = 10_000
 
 
 class Feed(Protocol):
-    """Bars in time order; see `adapters.bar_feed.BarFeed`."""
+    """Bars in time order; see `adapters.bar_feed.BarFeed`. A stream does not know how many steps it has: None."""
 
-    symbols: tuple[str, ...]
-    step_count: int
-    start_ns: int
+    @property
+    def symbols(self) -> tuple[str, ...]: ...
+    @property
+    def step_count(self) -> int | None: ...
+    @property
+    def start_ns(self) -> int: ...
 
     def __iter__(self) -> Iterator[Bars]: ...
+
+
+class Moving:
+    """The private decimal context, entered by one caller at a time: who is inside a turn cannot ask for another."""
+
+    def __init__(self) -> None:
+        self._outer: Context | None = None
+
+    def refuse_a_second(self) -> None:
+        """Raise UsageError inside of `with`."""
+        if self._outer is not None:
+            raise UsageError(
+                "the executor was called while it moves; a hosted strategy has self.submit, self.cancel, self.positions "
+                "and so on, and what reports progress or yields bars must not call"
+            )
+
+    def __enter__(self) -> None:
+        self.refuse_a_second()
+        self._outer = getcontext()
+        setcontext(ARITHMETIC.copy())
+
+    def __exit__(self, *_: object) -> None:
+        outer, self._outer = self._outer, None
+        if outer is not None:
+            setcontext(outer)
 
 
 class LastPrices:
@@ -65,6 +92,21 @@ class LastPrices:
         self._known[symbol] = (close, price)
         return price
 
+    def adjust(self, bars: Bars) -> None:
+        """Carry the last prices over the corporate actions that `bars` come with, as an exchange does at the open.
+
+        Until a symbol's first bar on the new terms they are all there is to value a holding by.
+        """
+        rows = self.rows
+        for action in bars.actions:
+            row = rows.get(action.symbol)
+            if row is None:
+                continue
+            if action.kind is CorporateActionKind.SYMBOL_CHANGE:
+                rows.setdefault(action.new_symbol, row)
+            else:  # a split has no amount, a dividend the ratio 1
+                rows[action.symbol] = _adjusted(row, action.ratio, action.amount)
+
 
 class Backtest:
     """One run: the tree, the exchange, the clock. `start`, then `step` bar after bar."""
@@ -82,18 +124,19 @@ class Backtest:
         self.steps = 0
         self.bars = 0
         self.last_bars: Bars | None = None
-        self.left: dict[OrderState, int] = {}
-        instruments = _instruments(settings, feed.symbols)
+        self.left = dict.fromkeys(OrderState, 0)
+        instruments = instruments_of(settings, feed.symbols)
         with localcontext(ARITHMETIC):  # its constants are made now, and not with the host's precision
-            self.exchange = SimulatedExchange(_rules(settings), instruments, ACCOUNT)
+            sessions = getattr(feed, "schedule", None)  # a host's own feed need not know any
+            self.exchange = SimulatedExchange(exchange_rules(settings), instruments, ACCOUNT, sessions)
         self.lifecycle = Lifecycle(
             self.dispatcher,
             build(
                 Plan(
                     account=ACCOUNT,
                     id_prefix=f"bt-{_epoch(settings.seed)}-",
-                    limits=_limits(settings),
-                    breaker=_breaker(settings),
+                    limits=limits(settings),
+                    breaker=breaker_rules(settings),
                     instruments=instruments,
                     market=self.prices,
                     targets_time_in_force=TimeInForce(settings.execution.targets.time_in_force),
@@ -109,11 +152,14 @@ class Backtest:
         self.dispatcher.ports["store"] = StoreReader(
             self.store, self.dispatcher.log.write, self.dispatcher.post, cells["journal"]
         )
-        self.dispatcher.ports[f"broker/{ACCOUNT}"] = SimulatedBroker(
+        broker = broker_of(
             self.exchange, self.dispatcher.post, self._connection, lambda: self.dispatcher.now_ns, self._epoch_now
         )
+        self.dispatcher.ports[f"broker/{ACCOUNT}"] = broker
+        self._delayed = broker if isinstance(broker, DelayedBroker) else None
         self._outside_ids = 0
         self._id_prefix = f"bt-{_epoch(settings.seed)}-x"
+        self.moving = Moving()
         self._equity_of = _EquityOf(self.dispatcher, self.prices)
 
     # --- Run -----------------------------------------------------------------------------------------------------------
@@ -121,7 +167,7 @@ class Backtest:
     def start(self) -> None:
         """Start the tree at the beginning of the first bar, then the strategies."""
         dispatcher = self.dispatcher
-        with localcontext(ARITHMETIC):
+        with self.moving:
             dispatcher.now_ns = self.feed.start_ns
             self.lifecycle.start()
             dispatcher.pump(self.feed.start_ns)
@@ -135,7 +181,7 @@ class Backtest:
     def run(self, bars: Iterator[Bars], progress: Callable[[int], None] | None = None, every: int = 500) -> None:
         """Step through all bars, in one private decimal context."""
         step, check_every = self._step, every
-        with localcontext(ARITHMETIC):
+        with self.moving:
             for group in bars:
                 step(group)
                 if progress is not None and self.steps % check_every == 0:
@@ -143,19 +189,26 @@ class Backtest:
 
     def step(self, bars: Bars) -> None:
         """Advance to the end of `bars`."""
-        with localcontext(ARITHMETIC):
+        with self.moving:
             self._step(bars)
 
     def _step(self, bars: Bars) -> None:
         dispatcher, now_ns = self.dispatcher, bars.end_ns
-        if dispatcher.timers.heap:
-            self._timers_before(now_ns)
+        if dispatcher.timers.heap or self._delayed is not None:
+            self._timers_before(now_ns, bars.start_ns)
         dispatcher.now_ns = now_ns
         reports = self.exchange.on_bars(bars)
+        if bars.actions:
+            self.prices.adjust(bars)
+            self._equity_of.forget()
         self.prices.rows.update(bars.rows)
         if reports:
             for report in reports:
                 dispatcher.post(self._connection, report)
+            dispatcher.pump(now_ns)
+        if self._delayed is not None:
+            self._delayed.deliver_late()
+            self._delayed.deliver(now_ns)
             dispatcher.pump(now_ns)
         self.last_bars = bars
         dispatcher.post(self._market, bars)
@@ -170,11 +223,31 @@ class Backtest:
         if self.lifecycle.down:
             self.check()
 
-    def _timers_before(self, now_ns: int) -> None:
+    def advance_to(self, now_ns: int) -> None:
+        """Advance to an instant between two bars: what is due until then happens, in order of time."""
+        with self.moving:
+            self._timers_before(now_ns)
+            if self._delayed is not None:
+                self.dispatcher.now_ns = now_ns
+                self._delayed.deliver(now_ns)
+            self.dispatcher.pump(now_ns)
+        self.check()
+
+    def next_deadline_ns(self) -> int | None:
+        """Return when the next timer or command is due, None when nothing is."""
         deadline = self.dispatcher.timers.next_deadline_ns()
+        due = None if self._delayed is None else self._delayed.next_due_ns()
+        return due if deadline is None or (due is not None and due < deadline) else deadline
+
+    def _timers_before(self, now_ns: int, start_ns: int | None = None) -> None:
+        """Let pass what is due before `now_ns`, in order of time; the bar that ends then began at `start_ns`."""
+        deadline = self.next_deadline_ns()
         while deadline is not None and deadline < now_ns:
+            if self._delayed is not None:
+                self.dispatcher.now_ns = deadline
+                self._delayed.deliver(deadline, start_ns)
             self.dispatcher.pump(deadline)
-            deadline = self.dispatcher.timers.next_deadline_ns()
+            deadline = self.next_deadline_ns()
 
     def check(self) -> None:
         """Raise what ended the run: StrategyError for a strategy that raised, ExecutorFailed for a tree that gave up."""
@@ -200,7 +273,7 @@ class Backtest:
         answers: list[Any] = []
         dispatcher = self.dispatcher
         dispatcher.ask(dispatcher.refer(actor), request, answers.append)
-        with localcontext(ARITHMETIC):
+        with self.moving:
             dispatcher.pump(dispatcher.now_ns)
             if not answers:
                 for answer, value in dispatcher.asks.give_up():
@@ -213,39 +286,35 @@ class Backtest:
 
         Raises ValueError for what is no number.
         """
-        quantity, limit = exact(order.quantity, "quantity"), order.limit_price
-        limit = None if limit is None else exact(limit, "limit_price")
-        if quantity is not order.quantity or limit is not order.limit_price:
-            order = msgspec.structs.replace(order, quantity=quantity, limit_price=limit)
+        order = exactly(order)
         if order.client_order_id:
             return order
         self._outside_ids += 1
         return msgspec.structs.replace(order, client_order_id=f"{self._id_prefix}{self._outside_ids}")
 
     def stop(self) -> None:
-        """Stop the tree: close the session, then every actor in reverse order."""
+        """Stop the tree: close the session, then every actor in reverse order. What they knew stays to be looked at."""
         dispatcher = self.dispatcher
-        with localcontext(ARITHMETIC):
+        known = {name: cell for name, cell in dispatcher.cells.items() if not cell.entity}
+        with self.moving:
             self.lifecycle.stop()
             dispatcher.pump(dispatcher.now_ns)
             while not self.lifecycle.stopped and (deadline := dispatcher.timers.next_deadline_ns()) is not None:
                 dispatcher.pump(deadline)
+        dispatcher.cells.update(known)
 
     # --- Look ----------------------------------------------------------------------------------------------------------
 
     def states(self) -> dict[str, int]:
         """Return how many orders are in each public state, those that left memory included."""
-        counts = dict.fromkeys(OrderState, 0)
-        for state, number in self.left.items():
-            counts[state] += number
+        counts = self.left.copy()
         for cell in self.dispatcher.cells.values():
             if cell.entity:
                 counts[cell.actor.machine.state] += 1
         return {state.value: number for state, number in counts.items()}
 
     def _order_left(self, cell: Cell) -> None:
-        state = cell.actor.machine.state
-        self.left[state] = self.left.get(state, 0) + 1
+        self.left[cell.actor.machine.state] += 1
 
     def _order_back(self, cell: Cell) -> None:
         self.left[cell.actor.machine.state] -= 1
@@ -264,12 +333,17 @@ class _EquityOf:
         self._cash = 0.0
         self._held: list[tuple[str, float]] = []
 
+    def forget(self) -> None:
+        """Look at the books anew: a dividend that is declared changes what is owed to us and not the ledger."""
+        self._version = -1
+
     def __call__(self) -> float:
         ledger: Ledger = self._dispatcher.view("positions")
         if ledger.version != self._version:
             account = ledger.accounts[ACCOUNT]
+            accrued = self._dispatcher.view("risk_gate").exposure.accounts[ACCOUNT].accrued
             self._version = ledger.version
-            self._cash = float(account.cash)
+            self._cash = float(account.cash + accrued)
             self._held = [
                 (symbol, float(holding.quantity)) for symbol, holding in account.holdings.items() if holding.quantity
             ]
@@ -282,49 +356,12 @@ class _EquityOf:
         return total
 
 
+def _adjusted(row: Row, ratio: Decimal, amount: Decimal) -> Row:
+    """Return a bar on the terms after a split or a dividend; what is paid out is never more than the price."""
+    open_, high, low, close = (float(max(Decimal(repr(price)) - amount, ZERO) / ratio) for price in row[:4])
+    return open_, high, low, close, row[4] * float(ratio)
+
+
 def _epoch(seed: int) -> str:
     """Return this boot's part of the ids: in a backtest it comes from the seed."""
     return hashlib.sha256(f"epoch {seed}".encode()).hexdigest()[:6]
-
-
-def _instruments(settings: Settings, symbols: Sequence[str]) -> dict[str, Instrument]:
-    rules = {symbol: settings.instruments.of(symbol) for symbol in symbols}
-    return {symbol: Instrument(lot=rule.lot, tick=rule.tick) for symbol, rule in rules.items()}
-
-
-def _rules(settings: Settings) -> ExchangeRules:
-    backtest = settings.execution.backtest
-    return ExchangeRules(
-        slippage=backtest.slippage,
-        commission=backtest.commission,
-        fill=backtest.fill,
-        limit_fill=backtest.limit_fill,
-        participation=backtest.participation,
-        price_increment=backtest.price_increment,
-        account_type=backtest.account.type,
-        cash=backtest.account.cash,
-        initial_margin=backtest.account.initial_margin,
-    )
-
-
-def _limits(settings: Settings) -> Limits:
-    risk, account = settings.risk, settings.execution.backtest.account
-    return Limits(
-        max_order_quantity=risk.max_order_quantity,
-        max_order_notional=risk.max_order_notional,
-        max_position_quantity=risk.max_position_quantity,
-        max_gross_exposure=risk.max_gross_exposure,
-        price_collar=risk.price_collar,
-        duplicate_window_ns=nanoseconds(settings.duplicate_window),
-        account_type=account.type,
-        initial_margin=account.initial_margin,
-    )
-
-
-def _breaker(settings: Settings) -> BreakerRules:
-    rules = settings.breaker
-    return BreakerRules(
-        rejections=rules.rejections,
-        window_ns=nanoseconds(rules.window),
-        cooldown_ns=None if rules.cooldown is None else nanoseconds(rules.cooldown),
-    )

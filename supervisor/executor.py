@@ -1,8 +1,12 @@
-"""BacktestExecutor: the `OrderExecutor` interface over a backtest, driven by the caller or run to its end."""
+"""BacktestExecutor: the `OrderExecutor` interface over a backtest, driven by the caller or run to its end.
+
+No call ever waits for anything: its coroutines run from one end to the other, on any event loop or none.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -10,10 +14,13 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from ..actors.actor import ReplyTo
-from ..actors.errors import ConfigError, ExecutorFailed, OrderCommandError
+from ..actors.bars import Bars
+from ..actors.errors import ConfigError, ExecutorClosed, ExecutorFailed, OrderCommandError, UsageError
 from ..actors.executor import OrderExecutor
+from ..actors.machines.rebalance import generate_orders
 from ..actors.messages import (
     CancelOrders,
+    Change,
     CommandRefused,
     Flatten,
     GetAccountInfo,
@@ -27,11 +34,12 @@ from ..actors.messages import (
     SubmitOrders,
     Unknown,
 )
-from ..actors.model import AccountInfo, Bars, Order, OrderStatus, Position, TradingState, exact
+from ..actors.model import AccountInfo, Order, OrderStatus, Position, TradingState, as_datetime, exact
 from ..actors.strategy import Strategy
-from ..adapters.market_data import load_bars
+from ..adapters.market_data import feed_from, load_bars
 from ..config import InvalidSettings, Settings, load
 from .backtest import Backtest, Feed
+from .market import AnyReader, Market, Reader
 from .result import BacktestResult, Stopwatch
 
 if TYPE_CHECKING:
@@ -41,26 +49,44 @@ if TYPE_CHECKING:
 class BacktestExecutor(OrderExecutor):
     """Executes orders against past prices.
 
-    `run()` goes through all bars with the hosted strategy and returns the result. Without a strategy the caller drives:
-    `advance()` moves to the end of the next bars and returns them, and time moves only there. `config` is a file, a
-    mapping of the same form, or Settings; `feed` replaces its data. Raises ConfigError or DataError.
+    `run()` goes through all bars with the hosted strategy and returns the result. Or the caller drives: `market()` and
+    `advance()` move to the end of the next bars and return them, a hosted strategy along with them, and time moves only
+    there. `config` is a file, a mapping of the same form, or Settings. `data` replaces the data that it names: frames,
+    rows or bars, see `adapters.market_data.feed_from`; `feed` is data that are a Feed already. Raises ConfigError or
+    DataError.
     """
+
+    generate_orders = staticmethod(generate_orders)
 
     def __init__(
         self,
         config: str | PathLike[str] | Mapping[str, Any] | Settings,
         *,
         strategy: Strategy | None = None,
+        data: Any = None,
         feed: Feed | None = None,
         name: str = "main",
     ) -> None:
         self.settings = as_backtest(config if isinstance(config, Settings) else load_settings(config))
-        self.feed: Feed = feed if feed is not None else feed_of(self.settings)
+        self.feed: Feed = feed if feed is not None else _feed(self.settings, data)
+        self.reader: Reader | None = None
         self._backtest = Backtest(self.settings, self.feed, () if strategy is None else ((name, strategy),))
         self._bars: Iterator[Bars] | None = None
         self._watch = Stopwatch()
+        self._over = False
+        self._closed = False
 
     # --- Time ----------------------------------------------------------------------------------------------------------
+
+    @property
+    def now_ns(self) -> int:
+        """The time of the run, nanoseconds UTC: the end of the last bars, before them the start of the first."""
+        return self._backtest.dispatcher.now_ns or self.feed.start_ns
+
+    @property
+    def now(self) -> datetime:
+        """The time of the run, aware, UTC."""
+        return as_datetime(self.now_ns)
 
     def run(self, progress: Callable[[int], None] | None = None) -> BacktestResult:
         """Run through all bars that are left and return the result. `progress` is told how many steps are done.
@@ -68,30 +94,67 @@ class BacktestExecutor(OrderExecutor):
         Raises StrategyError if the strategy raised and ExecutorFailed if the supervision tree gave up; `result()` has
         what was done so far.
         """
-        self._begin()
-        assert self._bars is not None
+        bars = self.begin()
         with self._watch:
-            self._backtest.run(self._bars, progress)
+            self._backtest.run(bars, progress)
+        self._over = True
         return self.result()
+
+    def market(self) -> Market:
+        """Return an iterator over the bars that are left, which moves time: `async for bars in executor.market()`.
+
+        It lets other tasks run every few bars, and there it can be cancelled. Calling `market()` again goes on where
+        the last one stopped and ends that one; at the end of the data it raises UsageError.
+        """
+        return self.read(Market)
+
+    def read(self, kind: type[AnyReader]) -> AnyReader:
+        """Return a new reader, which takes the place of the one before it."""
+        self.begin()
+        if self._over:
+            raise UsageError("the data are over and time does not go back; make another executor to run them again")
+        reader = kind(self)
+        self.reader = reader
+        return reader
 
     async def advance(self) -> Bars | None:
         """Move to the end of the next bars and return them, None at the end of the data."""
-        self._begin()
-        assert self._bars is not None
-        bars = next(self._bars, None)
-        if bars is not None:
-            with self._watch:
-                self._backtest.step(bars)
+        return self.next_bars()
+
+    def next_bars(self) -> Bars | None:
+        """Do what `advance` does, without an event loop."""
+        bars = next(self.begin(), None)
+        if bars is None:
+            self._over = True
+            return None
+        with self._watch:
+            self._backtest.step(bars)
         return bars
 
     def result(self) -> BacktestResult:
         """Return what was done so far."""
         return BacktestResult(self._backtest, self._watch.elapsed_s)
 
-    def _begin(self) -> None:
+    def close(self, *, broken: bool = False) -> None:
+        """Take no more calls but `result()`; of a run that was `broken` off stop the tree in order.
+
+        The journal of a run that was not broken off ends with its data, whoever drove it.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        if broken:
+            self._backtest.stop()
+
+    def begin(self) -> Iterator[Bars]:
+        """Return the bars that are left; the first call starts the tree."""
+        if self._closed:
+            raise ExecutorClosed("the executor was left with its `with` block; open another, or look at its result()")
+        self._backtest.moving.refuse_a_second()
         if self._bars is None:
             self._bars = iter(self.feed)
             self._backtest.start()
+        return self._bars
 
     # --- OrderExecutor -------------------------------------------------------------------------------------------------
 
@@ -125,11 +188,16 @@ class BacktestExecutor(OrderExecutor):
         return statuses
 
     async def replace_order(
-        self, order_id: str, *, quantity: Decimal | int | str | None = None, limit_price: Decimal | str | None = None
+        self,
+        order_id: str,
+        *,
+        quantity: Decimal | int | str | None = None,
+        limit_price: Decimal | str | None = None,
+        stop_price: Decimal | str | None = None,
+        trail: Decimal | int | str | None = None,
     ) -> OrderStatus:
-        new_quantity = None if quantity is None else exact(quantity, "quantity")
-        new_price = None if limit_price is None else exact(limit_price, "limit_price")
-        status: OrderStatus = self._ask("desk", lambda to: ReplaceOrder(order_id, new_quantity, new_price, to))
+        change = Change.given(quantity, limit_price, stop_price, trail)
+        status: OrderStatus = self._ask("desk", lambda to: ReplaceOrder(order_id, change, to))
         return status
 
     async def set_targets(
@@ -154,7 +222,7 @@ class BacktestExecutor(OrderExecutor):
         return state
 
     def _ask(self, actor: str, request: Callable[[ReplyTo], Any]) -> Any:
-        self._begin()
+        self.begin()
         answer = self._backtest.ask(actor, request)
         parts = answer if isinstance(answer, list) else [answer]
         refused = [part.text for part in parts if isinstance(part, CommandRefused)]
@@ -180,6 +248,14 @@ def load_settings(config: str | PathLike[str] | Mapping[str, Any], overrides: Se
         raise ConfigError(str(error)) from error
 
 
+def _feed(settings: Settings, data: Any) -> Feed:
+    """Return the data that the host handed in, or else those that the settings name."""
+    if data is None:
+        return feed_of(settings)
+    feed: Feed = feed_from(data, settings.data, base=settings.base)
+    return feed
+
+
 def feed_of(settings: Settings) -> BarFeed:
     """Load the market data that the settings name. Raises ConfigError or DataError."""
     data = settings.data
@@ -196,4 +272,7 @@ def feed_of(settings: Settings) -> BarFeed:
         stamp=data.stamp,
         interval_s=data.interval,
         bad_rows=data.bad_rows,
+        calendar=data.calendar,
+        extended_hours=data.extended_hours,
+        corporate_actions=None if data.corporate_actions is None else settings.resolve(data.corporate_actions),
     )
