@@ -29,6 +29,7 @@ examples:
   ordersmith backtest examples/rebalance.yaml --out out/demo
   ordersmith backtest examples/rebalance.yaml --set execution.backtest.slippage=0.002 --set data.end=2008-12-31
   ordersmith backtest examples/rebalance.yaml --json
+  ordersmith backtest examples/rebalance.yaml --paths
 
 CONFIG is a YAML file; examples/all-settings.yaml has every key with its default.
 """
@@ -59,12 +60,13 @@ def main(arguments: Sequence[str] | None = None, version: str = "") -> int:
 
 
 def _run(chosen: argparse.Namespace) -> int:
-    from .commands import backtest, check
+    from .commands import backtest, check, compare_paths
 
     if chosen.command == "check":
         return check(chosen.config, chosen.set)
     overrides = chosen.set if chosen.seed is None else [*chosen.set, f"seed={chosen.seed}"]
-    return backtest(chosen.config, overrides, out=chosen.out, as_json=chosen.json)
+    run = compare_paths if chosen.paths else backtest
+    return run(chosen.config, overrides, out=chosen.out, as_json=chosen.json)
 
 
 def _parser(version: str) -> argparse.ArgumentParser:
@@ -82,13 +84,19 @@ def _parser(version: str) -> argparse.ArgumentParser:
         help="trade a strategy through past prices and sum up what came of it",
         description="Trade a strategy through past prices and sum up what came of it. The mode that CONFIG names is set aside.",
     )
-    _add_config(backtest, "[--json] [--out DIR] [--set PATH=VALUE ...] [--seed N]")
+    _add_config(backtest, "[--json] [--out DIR] [--paths] [--set PATH=VALUE ...] [--seed N]")
     backtest.add_argument("--json", action="store_true", help="print the summary as one JSON object")
     backtest.add_argument(
         "--out",
         metavar="DIR",
         type=Path,
-        help="write orders.csv, fills.csv, equity.csv and journal.jsonl there, over those of an earlier run",
+        help="write orders.csv, fills.csv, equity.csv, journal.jsonl and report.html there, over those of an earlier run",
+    )
+    backtest.add_argument(
+        "--paths",
+        action="store_true",
+        help="run three times, with prices taking the worst, the likeliest and the best way through every bar, "
+        "and show what depends on it; with --out each run has a folder in DIR",
     )
     backtest.add_argument("--seed", metavar="N", help="every random choice follows from it; the same as --set seed=N")
 

@@ -8,27 +8,24 @@ from __future__ import annotations
 
 import importlib.util
 import shlex
-import signal
 import sys
-import threading
-import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from ..actors.errors import ConfigError, DataError, ExecutorFailed, StrategyError
-from ..actors.model import Bars, as_datetime
+from ..actors.errors import ConfigError, DataError
+from ..actors.model import as_datetime
 from ..actors.strategy import Strategy
 from ..config import InvalidSettings, Problem, Settings, describe, examine
-from . import outputs
-from .executor import BacktestExecutor, feed_of
-from .presenting import Track, print_summary, progress_bar, shortened
-from .result import BacktestResult, Summary
-from .strategies import load_strategy, traceback_of
+from . import outputs, paths
+from .executor import feed_of
+from .one_run import INTERRUPTED, Ending, Ran, run_once, where
+from .presenting import print_paths, print_summary, shortened
+from .result import as_fields
+from .strategies import load_strategy
 
 if TYPE_CHECKING:
     from ..adapters.bar_feed import BarFeed
@@ -39,8 +36,6 @@ NEEDED = {
     "strategy.path": "file.py:Class, relative to the configuration's folder, or package.module:Class",
 }
 """What `ordersmith backtest` cannot do without, though a configuration can: an embedding application hands these over itself."""
-
-INTERRUPTED = 128 + int(signal.SIGINT)
 
 
 class Found(NamedTuple):
@@ -88,41 +83,84 @@ def _tell(text: str) -> None:
 # --- Backtest ----------------------------------------------------------------------------------------------------------
 
 
-class Ending(NamedTuple):
-    """How a run ended: the exit status, a sentence if it broke off, and the traceback behind that."""
-
-    status: int = 0
-    sentence: str = ""
-    trace: str = ""
-
-
 def backtest(config: str, overrides: Sequence[str], *, out: Path | None, as_json: bool) -> int:
     """Run a configuration's strategy through its data. Raises ConfigError for what is wrong before the run begins."""
     # Standard output is the object's alone: what a strategy prints goes elsewhere.
     with redirect_stdout(sys.stderr) if as_json else nullcontext():
         strategy, settings, feed = _runnable(config, overrides)
-        _tell_all("warning: ", feed.warnings)
+        told = tuple(feed.warnings)
+        _tell_all("warning: ", told)
         if out is not None:
             outputs.prepare(out)
-        interrupt = Interrupt()
-        with interrupt, progress_bar(wanted=not as_json) as track:
-            executor = BacktestExecutor(settings, strategy=strategy, feed=WatchedFeed(feed, track, interrupt))
-            ending = _run(executor)
-        result = executor.result()
-        written: list[Path] = []
-        if out is not None:
-            written, ending = _write(out, result, ending, journal_kept=settings.journal.keep == "all")
-        summary = result.summary
-        _tell_all("warning: ", summary.warnings[len(feed.warnings) :])
+        ran = run_once(settings, strategy, feed, out=out, progress="" if as_json else "Backtest")
+        _tell_all("warning: ", (line for line in ran.warnings if line not in told))
+    summary, ending = ran.result.summary, ran.ending
     if as_json:
-        _say(as_object(summary, ending, written))
+        _say_object({**as_fields(summary), **_ended(ending, ran.written)})
     else:
         _say(f"Backtest of {config}{f', broken off on {summary.end}' if ending.status else ''}")
         print_summary(summary)
-        _say(_where(out, written))
+        _say(where(out, ran.written))
     sys.stdout.flush()  # what follows is to stand below it
     _tell_all("", filter(None, (ending.trace, ending.sentence)))
     return ending.status
+
+
+def compare_paths(config: str, overrides: Sequence[str], *, out: Path | None, as_json: bool) -> int:
+    """Run a configuration once for every order in which a bar's prices may have come, and show what depends on it.
+
+    Raises ConfigError for what is wrong before the runs begin.
+    """
+    with redirect_stdout(sys.stderr) if as_json else nullcontext():
+        strategy, settings, feed = _runnable(config, overrides)
+        told = tuple(feed.warnings)
+        _tell_all("warning: ", told)
+        folders = {path: None if out is None else out / path for path in paths.PATHS}
+        for made in filter(None, folders.values()):
+            outputs.prepare(made)
+        rans: dict[str, Ran] = {}
+        for number, (path, folder) in enumerate(folders.items()):
+            if number:
+                strategy = _fresh(settings)
+            progress = "" if as_json else f"{path:<{max(map(len, folders))}}"
+            rans[path] = run_once(paths.on_path(settings, path), strategy, feed, out=folder, progress=progress)
+            _tell_all(f"warning: {path}: ", (line for line in rans[path].warnings if line not in told))
+            if rans[path].ending.status == INTERRUPTED:
+                break
+        compared = paths.compare({path: ran.result for path, ran in rans.items()}, feed)
+    ending = _ending_of_all(rans)
+    if as_json:
+        _say_object(
+            {**paths.fields_of(compared), **_ended(ending, [file for ran in rans.values() for file in ran.written])}
+        )
+    else:
+        _say(f"Backtest of {config} on {len(rans)} paths through its bars{', broken off' if ending.status else ''}")
+        print_paths(compared)
+        for path, ran in rans.items():
+            _say(where(folders[path], ran.written))
+            if out is None:
+                break
+    sys.stdout.flush()
+    _tell_all("", filter(None, (ending.trace, ending.sentence)))
+    return ending.status
+
+
+def _fresh(settings: Settings) -> Strategy:
+    """Return the strategy as it is before a run: one that has run remembers."""
+    assert settings.strategy.path is not None  # _runnable has found it
+    return load_strategy(settings.strategy.path, settings.strategy.parameters, settings.base)
+
+
+def _ending_of_all(rans: Mapping[str, Ran]) -> Ending:
+    """Return the ending of the first run that broke off."""
+    return next(
+        (
+            Ending(ran.ending.status, f"{path}: {ran.ending.sentence}", ran.ending.trace)
+            for path, ran in rans.items()
+            if ran.ending.status
+        ),
+        Ending(),
+    )
 
 
 def _runnable(config: str, overrides: Sequence[str]) -> tuple[Strategy, Settings, BarFeed]:
@@ -153,99 +191,22 @@ def _unreadable(noted: Sequence[Problem]) -> bool:
     return any(not problem.path for problem in noted)
 
 
-def _run(executor: BacktestExecutor) -> Ending:
-    """Run to the end of the data, or to whatever breaks the run off."""
-    try:
-        executor.run()
-    except KeyboardInterrupt:
-        return Ending(INTERRUPTED, "Interrupted.")
-    except StrategyError as error:
-        cause = error.__cause__ or error
-        return Ending(1, f"The run broke off: {error}: {cause}", traceback_of(cause))
-    except ExecutorFailed as error:
-        return Ending(1, f"The run broke off: {error}", _whole(error.__cause__))
-    except SystemExit as error:
-        return Ending(1, f"The run broke off: the strategy called sys.exit({error.code!r})", traceback_of(error))
-    except Exception as error:  # noqa: BLE001 - a defect of ours costs the run, and not what it has done
-        return Ending(1, f"The run broke off on a defect of Ordersmith: {error!r}", _whole(error))
-    return Ending()
-
-
-def _whole(error: BaseException | None) -> str:
-    return "" if error is None else "".join(traceback.format_exception(error)).rstrip()
-
-
-def _write(out: Path, result: BacktestResult, ending: Ending, *, journal_kept: bool) -> tuple[list[Path], Ending]:
-    try:
-        return outputs.write(out, result, journal_kept=journal_kept), ending
-    except OSError as error:
-        sentence = f"The outputs are not complete: {error.filename or out} cannot be written: {error.strerror}"
-        return [], Ending(ending.status or 1, " ".join(filter(None, (ending.sentence, sentence))), ending.trace)
-
-
-def _where(out: Path | None, written: Sequence[Path]) -> str:
-    if out is None:
-        return "Orders, fills, equity and journal were not written: --out DIR does that."
-    names = [file.name for file in written]
-    lacking = [name for name in outputs.FILES if name not in names]
-    why = f" Not written: {', '.join(lacking)}, since journal.keep is open." if names and lacking else ""
-    return f"Outputs in {out}: {', '.join(names) or 'none'}.{why}"
-
-
-def as_object(summary: Summary, ending: Ending, written: Sequence[Path]) -> str:
-    """Return the summary as one JSON object. Money is a number with all its digits."""
-    fields = {
-        **msgspec.structs.asdict(summary),
+def _ended(ending: Ending, written: Sequence[Path]) -> dict[str, Any]:
+    return {
         "finished": ending.status == 0,
         "error": ending.sentence or None,
         "outputs": [str(file) for file in written],
     }
-    return msgspec.json.Encoder(decimal_format="number").encode(fields).decode()
+
+
+def _say_object(fields: Mapping[str, Any]) -> None:
+    """Print one JSON object. Money is a number with all its digits."""
+    _say(msgspec.json.Encoder(decimal_format="number").encode(fields).decode())
 
 
 def _tell_all(start: str, lines: Iterable[str]) -> None:
     for line in shortened(tuple(lines)):
         _tell(f"{start}{line}")
-
-
-class Interrupt:
-    """Ctrl-C during a run: the first lets the turn end, so that the books are whole, the second stops at once."""
-
-    def __init__(self) -> None:
-        self.asked = False
-        self._before: Any = None
-
-    def __enter__(self) -> None:
-        if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._ask)
-
-    def __exit__(self, *_: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-class WatchedFeed:
-    """A feed whose steps the progress bar counts, and that raises KeyboardInterrupt between two of them when one was asked for."""
-
-    def __init__(self, feed: BarFeed, track: Track, interrupt: Interrupt) -> None:
-        self.symbols = feed.symbols
-        self.step_count = feed.step_count
-        self.start_ns = feed.start_ns
-        self.warnings = feed.warnings
-        self._feed = feed
-        self._track = track
-        self._interrupt = interrupt
-
-    def __iter__(self) -> Iterator[Bars]:
-        interrupt = self._interrupt
-        for bars in self._track(iter(self._feed), self.step_count):
-            if interrupt.asked:
-                raise KeyboardInterrupt
-            yield bars
 
 
 # --- Check -------------------------------------------------------------------------------------------------------------

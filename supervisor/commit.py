@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Callable
+from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -80,11 +81,8 @@ class CommitLog:
         if not records:
             return
         first = self.base + self._written + 1
-        data, ends = bytearray(), []
-        encode_into = ENCODER.encode_into
-        for record in records:
-            encode_into(record, data, -1)
-            ends.append(len(data))
+        encoded = list(map(ENCODER.encode, records))
+        data, ends = b"".join(encoded), list(accumulate(map(len, encoded)))
         self._written += len(records)
         self._hash.update(data)
         self._busy = True

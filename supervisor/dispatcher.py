@@ -52,12 +52,12 @@ class Dispatcher:
         "_walk",
         "asks",
         "cells",
+        "child",
         "crashed",
         "finished",
         "history_poisoned",
         "interrupted",
         "log",
-        "may_spawn",
         "now_ns",
         "ports",
         "readied",
@@ -98,8 +98,8 @@ class Dispatcher:
         self.history_poisoned: Callable[[Cell, Exception], None]
         self.undeliverable: Callable[[Cell, Any], None]
         self.interrupted: Callable[[Cell], None]
-        self.may_spawn: Callable[[str, str], None]
-        self.spawned: Callable[[str, Cell, tuple[Record, ...]], None]
+        self.child: Callable[[str, str], Cell]
+        self.spawned: Callable[[Cell, tuple[Record, ...]], None]
         self.stop_asked: Callable[[Cell], None]
         self.readied: Callable[[Cell], None]
         self.finished: Callable[[Cell], None]
@@ -145,9 +145,8 @@ class Dispatcher:
     def spawn(self, supervisor: str, name: str, history: tuple[Record, ...] = ()) -> ActorRef[Any]:
         if name in self.cells:
             raise ActorError(f"there is already an actor {name!r}; names are unique in a tree")
-        self.may_spawn(supervisor, name)
-        cell = self.cells[name] = Cell(name)  # taken at once: the next spawn of this turn must not have the name
-        self._effects.append((self.spawned, (supervisor, cell, history)))
+        cell = self.cells[name] = self.child(supervisor, name)  # at once: this turn's next spawn must not have the name
+        self._effects.append((self.spawned, (cell, history)))
         return cell
 
     def stop(self, ref: ActorRef[Any]) -> None:
@@ -270,7 +269,7 @@ class Dispatcher:
         self._fresh.clear()
         for apply, arguments in self._effects:
             if apply is self.spawned:
-                del self.cells[arguments[1].name]
+                del self.cells[arguments[0].name]
         self._effects.clear()
         self._cause = self.cause
         if not isinstance(error, Exception):

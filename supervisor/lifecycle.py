@@ -59,7 +59,7 @@ class Lifecycle:
         self._kernel.handlers = _Kernel.handlers
         d = dispatcher
         d.crashed, d.history_poisoned, d.undeliverable = self.crashed, self.history_poisoned, self.undeliverable
-        d.may_spawn, d.spawned, d.stop_asked = self.may_spawn, self._spawned, self._stop
+        d.child, d.spawned, d.stop_asked = self.child, self._spawned, self._stop
         d.readied, d.finished, d.watched, d.interrupted = self._ready, self._finished, self._watched, self.interrupted
         self._register(root)
 
@@ -115,11 +115,17 @@ class Lifecycle:
         cell.ready = True
         self.start()
 
-    def _spawned(self, supervisor_id: str, cell: Cell, history: tuple[Record, ...]) -> None:
-        supervisor = self._supervisors[supervisor_id]
-        cell.spec, cell.supervisor = supervisor.spec.template, supervisor
+    def child(self, supervisor_id: str, name: str) -> Cell:
+        """Make the cell of a dynamic supervisor's child. Raises ActorError, within the turn, for one that cannot be."""
+        supervisor = self._supervisors.get(supervisor_id)
+        if supervisor is None or supervisor.spec.template is None:
+            raise ActorError(f"there is no dynamic supervisor {supervisor_id!r} to spawn {name}")
+        cell = Cell(name)
+        cell.spec, cell.supervisor, cell.status, cell.ready = supervisor.spec.template, supervisor, "running", True
+        return cell
+
+    def _spawned(self, cell: Cell, history: tuple[Record, ...]) -> None:
         cell.history = list(history)
-        cell.status, cell.ready = "running", True
         if self._incarnate(cell) and len(history) > 1:
             self.entity_back(cell)
 
@@ -140,12 +146,6 @@ class Lifecycle:
                 return cell.live
         cell.ready = cell.ready or actor.starts_ready
         return True
-
-    def may_spawn(self, supervisor_id: str, name: str) -> None:
-        """Raise ActorError, within the turn, for a child that cannot be spawned."""
-        supervisor = self._supervisors.get(supervisor_id)
-        if supervisor is None or supervisor.spec.template is None:
-            raise ActorError(f"there is no dynamic supervisor {supervisor_id!r} to spawn {name}")
 
     # --- Crash -----------------------------------------------------------------------------------------------------
 
@@ -387,14 +387,16 @@ class Lifecycle:
         """Forget an actor that stopped for good."""
         cell.status = "stopped"
         cell.silence()
-        self._tell_watchers(cell, reason, final=True)
+        if cell.watchers:
+            self._tell_watchers(cell, reason, final=True)
         if cell.entity:
             self.entity_left(cell)
         else:
             self.dispatcher.forget_routes()
         del self.dispatcher.cells[cell.name]
         cell.supervisor.forget(cell.name)
-        self._give_up_on(cell)
+        if cell.mailbox:
+            self._give_up_on(cell)
 
 
 class _Kernel(Actor[RestartDue | ShutdownDeadline]):

@@ -1,6 +1,6 @@
-"""What a run leaves in a folder: orders, fills and equity as CSV, and the journal as one JSON object a line.
+"""What a run leaves in a folder: orders, fills and equity as CSV, the journal as one JSON object a line, and a page to look at.
 
-Everything is written while the journal is read, so that a long run needs no more memory here than its open orders do.
+The tables are written while the journal is read, so that a long run needs no more memory here than its open orders do.
 Times are ISO 8601 in UTC, numbers are exact and without exponents.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal, localcontext
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,15 @@ from ..actors.actor import Record
 from ..actors.errors import ConfigError
 from ..actors.events import OrderEvent, OrderFilled
 from ..actors.machines.order import OrderMachine
-from ..actors.model import as_datetime
 from ..adapters.record_codec import as_json
 from ..config.describing import number_text
+from . import report
 from .dispatcher import ARITHMETIC
 from .result import BacktestResult
+from .times import time_text
 
-JOURNAL, ORDERS, FILLS, EQUITY = "journal.jsonl", "orders.csv", "fills.csv", "equity.csv"
-FILES = (ORDERS, FILLS, EQUITY, JOURNAL)
+JOURNAL, ORDERS, FILLS, EQUITY, REPORT = "journal.jsonl", "orders.csv", "fills.csv", "equity.csv", report.NAME
+FILES = (ORDERS, FILLS, EQUITY, JOURNAL, REPORT)
 FROM_THE_JOURNAL = (ORDERS, FILLS, JOURNAL)
 """What cannot be written of a run that did not keep its journal."""
 
@@ -60,7 +60,9 @@ def write(folder: Path, result: BacktestResult, *, journal_kept: bool = True) ->
                     folder / FILLS, FILL_COLUMNS, _fill_rows(_copied(result.records(), journal.write, last_of))
                 )
             _write_table(folder / ORDERS, ORDER_COLUMNS, _order_rows(result.records(), last_of))
-    return [folder / name for name in FILES if journal_kept or name not in FROM_THE_JOURNAL]
+    written = [folder / name for name in FILES if name != REPORT and (journal_kept or name not in FROM_THE_JOURNAL)]
+    # Last: the page is a comfort, the tables are the books. Without plotly there is none, which costs nothing else.
+    return [*written, result.report(folder / REPORT)] if report.can_be_made() else written
 
 
 def _write_table(file: Path, columns: Iterable[str], rows: Iterable[Row]) -> None:
@@ -86,13 +88,25 @@ def _copied(
 # --- Rows --------------------------------------------------------------------------------------------------------------
 
 FILL_COLUMNS = (
-    *("at", "client_order_id", "symbol", "side", "quantity", "price", "commission", "slippage", "impact"),
-    *("fill_key", "revision", "inferred", "record"),
+    *("at", "client_order_id", "symbol", "side", "quantity", "price", "commission", "fees_in_commission", "slippage"),
+    *("impact", "fill_key", "revision", "inferred", "record"),
 )
 
 ORDER_COLUMNS = (
     *("client_order_id", "account", "strategy", "symbol", "side", "order_type", "time_in_force", "quantity"),
-    *("limit_price", "state", "filled_quantity", "average_price", "commission", "reason", "text"),
+    *(
+        "limit_price",
+        "stop_price",
+        "trail_amount",
+        "trail_percent",
+        "extended_hours",
+        "state",
+        "filled_quantity",
+        "average_price",
+        "commission",
+        "reason",
+        "text",
+    ),
     *("arrival_price", "arrival_time", "submitted_at", "updated_at", "parent", "last_record"),
 )
 
@@ -111,7 +125,7 @@ def _fill_rows(fills: Iterator[tuple[Record, OrderFilled]]) -> Iterator[Row]:
             event.client_order_id,
             event.symbol,
             event.side,
-            *map(number_text, (fill.quantity, fill.price, fill.commission, fill.slippage, fill.impact)),
+            *map(number_text, (fill.quantity, fill.price, fill.commission, fill.fees, fill.slippage, fill.impact)),
             fill.fill_key,
             str(fill.revision),
             str(fill.inferred).lower(),
@@ -153,7 +167,8 @@ def _order_row(machine: OrderMachine) -> Row:
         order.order_type,
         order.time_in_force,
         number_text(order.quantity),
-        _or_empty(order.limit_price),
+        *map(_or_empty, (order.limit_price, order.stop_price, order.trail_amount, order.trail_percent)),
+        str(order.extended_hours).lower(),
         machine.state,
         number_text(filled),
         number_text((machine.notional / filled).quantize(AVERAGE_UNIT)) if filled else "",
@@ -171,9 +186,3 @@ def _order_row(machine: OrderMachine) -> Row:
 
 def _or_empty(value: Decimal | None) -> str:
     return "" if value is None else number_text(value)
-
-
-@lru_cache(maxsize=1024)
-def time_text(at_ns: int) -> str:
-    """Write a time as ISO 8601 in UTC, to the microsecond where there is a fraction."""
-    return f"{as_datetime(at_ns).replace(tzinfo=None).isoformat()}Z"

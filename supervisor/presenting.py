@@ -9,28 +9,37 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .result import Summary
+from ..config.describing import number_text
+from .result import COSTS, INCOME, Summary
+
+if TYPE_CHECKING:
+    from .paths import Compared, Filled
 
 HASH_SHOWN = 12
+ALWAYS_SHOWN = frozenset({"commission", "slippage", "impact"})
 WARNINGS_SHOWN = 10
+ORDERS_SHOWN = 20
 
 Track = Callable[[Iterable[Any], int], Iterable[Any]]
 """Passes on the items of something of known length, and counts them."""
 
 
 @contextmanager
-def progress_bar(*, wanted: bool) -> Iterator[Track]:
-    """Draw a progress bar on standard error if that is a terminal; a thread of its own redraws it, so that a step costs next to nothing."""
-    if not wanted or not sys.stderr.isatty():
+def progress_bar(name: str) -> Iterator[Track]:
+    """Draw a progress bar on standard error if it has a name and that is a terminal.
+
+    A thread of its own redraws it, so that a step costs next to nothing.
+    """
+    if not name or not sys.stderr.isatty():
         yield lambda items, _: items
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
     columns = (
-        TextColumn("Backtest"),
+        TextColumn(name),
         BarColumn(),
         TaskProgressColumn(),
         MofNCompleteColumn(),
@@ -57,6 +66,83 @@ def print_summary(summary: Summary) -> None:
     Console(highlight=False).print(table)
 
 
+def print_paths(compared: Compared) -> None:
+    """Print the runs side by side, how far they are apart, and the orders whose fills depend on the path."""
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    table = Table(box=SIMPLE)
+    table.add_column(style="dim")
+    for name in (*compared.summaries, "spread"):
+        table.add_column(name, justify="right")
+    for row in path_rows(compared):
+        table.add_row(*map(Text, row))
+    console.print(table)
+    if compared.dependent:
+        orders = Table(box=SIMPLE, title="Orders whose fills depend on the path", title_justify="left", title_style="")
+        for name in ("time", "order", "", *compared.summaries):
+            orders.add_column(name, overflow="fold")
+        orders.add_column("effect", justify="right")
+        for order in compared.dependent[:ORDERS_SHOWN]:
+            fills = (_filled(order.fills[path], order.time) for path in compared.summaries)
+            orders.add_row(
+                *map(
+                    Text,
+                    (order.time, order.client_order_id, f"{order.side} {order.symbol}", *fills, money(order.effect)),
+                )
+            )
+        console.print(orders)
+    for line in path_lines(compared):
+        console.print(Text(line))
+
+
+def path_rows(compared: Compared) -> Iterator[tuple[str, ...]]:
+    """Yield the lines of the table that compares the runs: a name, each run's value, and the spread."""
+    for name, field, written in PATH_FIELDS:
+        values = compared.values(field)
+        yield name, *map(written, values), written(max(values) - min(values))
+    filled = [summary.orders_by_state["FILLED"] for summary in compared.summaries.values()]
+    yield "Orders filled", *(f"{number:,}" for number in filled), f"{max(filled) - min(filled):,}"
+
+
+def path_lines(compared: Compared) -> Iterator[str]:
+    """Say in words what the path decides, and what is not compared order by order."""
+    if len(compared.summaries) < 2:
+        yield "With one path there is nothing to compare."
+        return
+    if compared.dependent is None:
+        yield "Which orders depend on the path is not known, since journal.keep is open."
+        return
+    number = len(compared.dependent)
+    if not number and compared.diverged is None:
+        yield "No order's fills depend on the path that prices took inside a bar."
+        return
+    more = f"; the first {ORDERS_SHOWN} are shown, --json has all" if number > ORDERS_SHOWN else ""
+    yield (
+        f"The fills of {number:,} {'order' if number == 1 else 'orders'} depend on the path that prices took inside a bar{more}. "
+        "Effect: between an order's best and worst path, valued at the close of the bar of its first fill."
+    )
+    parted = compared.diverged
+    if parted is not None:
+        counts = ", ".join(f"{number:,} {path}" for path, number in parted.orders.items())
+        yield (
+            f"From {parted.time} on (order {parted.client_order_id}) the strategy decided differently: orders that are not the same "
+            f"on all paths ({counts}) are compared in the table of the runs only."
+        )
+
+
+def _filled(filled: Filled | None, time: str) -> str:
+    """Write what filled at which price, and when, if that was not at `time`."""
+    if filled is None:
+        return "–"
+    day, _, hour = filled.last.partition("T")
+    when = "" if filled.last == time else f", {hour if time.startswith(day) else day}"
+    return f"{number_text(filled.quantity)} at {number_text(filled.price)}{when}"
+
+
 def summary_rows(summary: Summary) -> Iterator[tuple[str, str]]:
     """Yield the lines of the table: what it is, and its value with its unit."""
     s = summary
@@ -68,12 +154,16 @@ def summary_rows(summary: Summary) -> Iterator[tuple[str, str]]:
     yield "Maximum drawdown", f"{s.max_drawdown:.2%}"
     yield "Sharpe ratio", "not defined" if s.sharpe is None else f"{s.sharpe:.2f} a year"
     yield "Turnover", f"{s.turnover:.2f} times the mean equity"
-    yield "Costs", f"commission {_money(s.commission)}, slippage {_money(s.slippage)}, impact {_money(s.impact)}"
-    yield "Final equity", f"{_money(s.final_equity)}, from {_money(s.initial_cash)}"
-    yield "Cash", _money(s.cash)
+    yield "Costs", _amounts(s, COSTS)
+    if income := _amounts(s, INCOME):
+        yield "Income", income
+    yield "Final equity", f"{money(s.final_equity)}, from {money(s.initial_cash)}"
+    yield "Cash", money(s.cash)
     yield "Orders", _counted(s.orders, s.orders_by_state)
     yield "Fills", f"{s.fills:,}"
     yield "Denials", _counted(sum(s.denials_by_code.values()), s.denials_by_code)
+    if s.margin_calls:
+        yield "Margin calls", f"{s.margin_calls:,}"
     yield "Speed", f"{s.bars_per_s:,.0f} bars/s, {s.orders_per_s:,.0f} orders/s, {s.elapsed_s:.2f} s in all"
     yield "Trace hash", f"{s.trace_hash[:HASH_SHOWN]}, seed {s.seed}, {s.records:,} records"
 
@@ -85,8 +175,39 @@ def shortened(warnings: tuple[str, ...]) -> Iterator[str]:
         yield f"and {len(warnings) - WARNINGS_SHOWN:,} more"
 
 
-def _money(value: Decimal) -> str:
+def shown(summary: Summary, fields: Iterable[str]) -> Iterator[tuple[str, Decimal]]:
+    """Yield name and amount of what there was, and of what everybody looks for."""
+    for field in fields:
+        amount: Decimal = getattr(summary, field)
+        if amount or field in ALWAYS_SHOWN:
+            yield field.replace("_", " "), amount
+
+
+def _amounts(summary: Summary, fields: Iterable[str]) -> str:
+    return ", ".join(f"{name} {money(amount)}" for name, amount in shown(summary, fields))
+
+
+def money(value: Decimal) -> str:
     return f"{value:,.2f}"
+
+
+def _share(value: float) -> str:
+    return f"{value:.2%}"
+
+
+def _whole(value: int) -> str:
+    return f"{value:,}"
+
+
+PATH_FIELDS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
+    ("Final equity", "final_equity", money),
+    ("Return", "total_return", _share),
+    ("Maximum drawdown", "max_drawdown", _share),
+    ("Costs", "costs", money),
+    ("Orders", "orders", _whole),
+    ("Fills", "fills", _whole),
+)
+"""What is compared of the runs: a name, the summary's field, and how it is written."""
 
 
 def _counted(total: int, parts: Mapping[str, int]) -> str:

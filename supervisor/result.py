@@ -9,28 +9,36 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from decimal import Decimal, localcontext
-from typing import TYPE_CHECKING, Self
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
 from ..actors.actor import Record
 from ..actors.events import OrderEvent, OrderFilled
 from ..actors.machines.order import OrderMachine
-from ..actors.model import AccountInfo, OrderStatus, as_datetime
+from ..actors.model import ZERO, AccountInfo, OrderStatus, as_datetime
 from ..adapters.record_codec import decode_record
 from .dispatcher import ARITHMETIC
 
 if TYPE_CHECKING:
     from .backtest import Backtest
+    from .report_data import ReportData
 
-DAY_NS = 86_400_000_000_000
+COSTS = ("commission", "fees", "slippage", "impact", "borrow_fees", "account_fees")
+"""What trading cost: fields of the summary, in the order in which they are shown."""
+INCOME = ("dividends", "interest")
+"""What came in without a trade, negative where it was paid."""
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """A run in numbers. Money is Decimal in the account's currency; returns, drawdown and turnover are fractions.
 
     `sharpe` is annualised from the sessions' returns (252 a year, no risk-free rate), None with fewer than two or
-    without variance; `turnover` is the notional of all fills over the mean equity.
+    without variance; `turnover` is the notional of all fills, `traded`, over the mean equity. `commission` is without the
+    regulatory `fees`; slippage and impact are contained in the prices of the fills; `dividends` and `interest` are what came
+    in, negative where it was paid.
     """
 
     mode: str
@@ -59,15 +67,32 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     bars_per_s: float
     orders_per_s: float
     warnings: tuple[str, ...] = ()
+    fees: Decimal = ZERO
+    borrow_fees: Decimal = ZERO
+    account_fees: Decimal = ZERO
+    dividends: Decimal = ZERO
+    interest: Decimal = ZERO
+    traded: Decimal = ZERO
+    margin_calls: int = 0
+
+    @property
+    def costs(self) -> Decimal:
+        """All that trading cost together."""
+        with localcontext(ARITHMETIC):
+            total = ZERO
+            for field in COSTS:
+                total += getattr(self, field)
+            return total
 
 
 class BacktestResult:
-    """The outcome of a run so far. `summary` is computed when first asked for."""
+    """The outcome of a run so far. `summary` is computed when first asked for, and what there is to draw with it."""
 
     def __init__(self, backtest: Backtest, elapsed_s: float) -> None:
         self._backtest = backtest
         self._elapsed_s = elapsed_s
         self._summary: Summary | None = None
+        self._drawn: ReportData | None = None
 
     @property
     def summary(self) -> Summary:
@@ -96,6 +121,11 @@ class BacktestResult:
         """Yield (time in ns UTC, equity) at the end of every bar time; a run that was broken off may lack the last one."""
         return zip(self._backtest.times, self._backtest.equity, strict=False)
 
+    @property
+    def journal_kept(self) -> bool:
+        """Whether the records of the whole run are there."""
+        return self._backtest.settings.journal.keep == "all"
+
     def records(self) -> Iterator[Record]:
         """Yield the journal; with `journal.keep: open` there is nothing to yield."""
         self._backtest.dispatcher.log.write()
@@ -123,9 +153,62 @@ class BacktestResult:
             if type(record.event) is OrderFilled:
                 yield record, record.event
 
+    # --- Look at it ----------------------------------------------------------------------------------------------------
+
+    def report(self, path: str | PathLike[str]) -> Path:
+        """Write the page that shows the run, one file that needs no network, and return its path.
+
+        Raises ConfigError if plotly, whose script goes into the page, is not installed, and OSError.
+        """
+        from . import report
+
+        return report.write(Path(path), self.drawn(), self._backtest.settings)
+
+    def figure(self, symbol: str | None = None) -> Any:
+        """Return a plotly figure: equity, drawdown and exposure, or the fills on the price of a symbol.
+
+        Raises ConfigError if plotly is not installed, KeyError for a symbol that was not traded.
+        """
+        from . import report, report_figures
+
+        data = self.drawn()
+        if symbol is None:
+            return report.as_plotly(report_figures.overview(data))
+        history = {history.symbol: history for history in data.symbols}.get(symbol)
+        if history is None:
+            traded = ", ".join(history.symbol for history in data.symbols[:20]) or "none was"
+            raise KeyError(f"{symbol}: not a symbol that was traded; traded: {traded}")
+        return report.as_plotly(report_figures.prices(history, daily=data.daily))
+
+    def cost_figure(self) -> Any:
+        """Return a plotly figure: what trading cost, by kind and period. Raises ConfigError if plotly is not installed."""
+        from . import report, report_figures
+
+        return report.as_plotly(report_figures.costs(self.drawn().costs))
+
+    def drawn(self) -> ReportData:
+        """Return what there is to draw, from one walk through the bars and the journal when first asked for."""
+        if self._drawn is None:
+            from .report_data import gather
+
+            summary = self.summary
+            with localcontext(ARITHMETIC):
+                self._drawn = gather(self._backtest, summary, self.records())
+        return self._drawn
+
+    def _repr_html_(self) -> str:
+        from .report_notebook import small_html
+
+        return small_html(self)
+
     def __repr__(self) -> str:
         s = self.summary
         return f"<BacktestResult {s.start} to {s.end}: {s.orders:,} orders, equity {s.final_equity:,.2f} ({s.total_return:+.2%})>"
+
+
+def as_fields(summary: Summary) -> dict[str, Any]:
+    """Return the summary's fields, with what is derived from them."""
+    return {**msgspec.structs.asdict(summary), "costs": summary.costs}
 
 
 class Stopwatch:
@@ -177,8 +260,28 @@ def _summarise(backtest: Backtest, elapsed_s: float) -> Summary:
         elapsed_s=round(elapsed_s, 6),
         bars_per_s=round(backtest.bars / seconds, 1) if elapsed_s else 0.0,
         orders_per_s=round(totals.orders / seconds, 1) if elapsed_s else 0.0,
-        warnings=(*getattr(backtest.feed, "warnings", ()), *backtest.exchange.warnings),
+        warnings=(*getattr(backtest.feed, "warnings", ()), *backtest.exchange.warnings, *_crashes(backtest)),
+        fees=totals.fees,
+        borrow_fees=-totals.borrow_fees,
+        account_fees=-totals.account_fees,
+        dividends=totals.dividends,
+        interest=totals.interest,
+        traded=totals.turnover,
+        margin_calls=totals.margin_calls,
     )
+
+
+def _crashes(backtest: Backtest) -> Iterator[str]:
+    """Say in one line that actors crashed; a strategy's exception ends the run and is told by itself."""
+    reports = backtest.lifecycle.reports
+    crashes = [report for report in reports if not report.startswith("strategy/")]
+    if not crashes:
+        return
+    number, most = len(crashes), reports.maxlen
+    several = "once" if number == 1 else f"{number:,} times{' or more' if len(reports) == most else ''}; the first"
+    crash, _, _ = crashes[0].partition(": ")
+    error = crashes[0].partition("\nlast dispatches:")[0].rpartition("\n")[2]
+    yield f"actors crashed {several}: {crash} ({error}); they were rebuilt from the records"
 
 
 def _session_equity(backtest: Backtest) -> list[float]:

@@ -203,7 +203,7 @@ def test_check_says_what_would_run(run):
         "c.yaml: nothing is wrong",
         "hosted.py:Hosted",
         "A; 5 sessions from 2020-01-06 to 2020-01-10, 5 bars",
-        "execution.backtest.commission = 1.5\n",
+        "execution.backtest.commission.per_order = 1.5\n",
         "strategy.parameters.what = nothing\n",
         "ordersmith backtest c.yaml\n",
     ):
@@ -317,7 +317,7 @@ def test_the_summary_is_a_table(run):
         "2 (1 FILLED, 1 REJECTED)",
         "Denials",
         "orders/s",
-        "Outputs in made/here: orders.csv, fills.csv, equity.csv, journal.jsonl.",
+        "Outputs in made/here: orders.csv, fills.csv, equity.csv, journal.jsonl, report.html.",
     ):
         assert words in ran.out
     assert sorted(file.name for file in Path("made/here").iterdir()) == OUTPUTS
@@ -355,7 +355,7 @@ def test_a_strategy_that_raises_ends_the_run(run):
     ran = run("backtest", "c.yaml", "--out", "out", "--set", "strategy.parameters.what=fail")
     assert ran.status == 1
     assert "broken off on 2020-01-08" in ran.out
-    assert "Outputs in out: orders.csv, fills.csv, equity.csv, journal.jsonl." in ran.out
+    assert "Outputs in out: orders.csv, fills.csv, equity.csv, journal.jsonl, report.html." in ran.out
     first, *trace, last = ran.err.splitlines()
     assert first == "Traceback (most recent call last):"
     assert "hosted.py" in trace[0]
@@ -428,8 +428,8 @@ def test_without_a_journal_the_lacking_outputs_are_named(run):
     ran = run("backtest", "c.yaml", "--out", "out", "--set", "journal.keep=open")
     assert ran.status == 0
     lacking = "Not written: orders.csv, fills.csv, journal.jsonl, since journal.keep is open."
-    assert f"Outputs in out: equity.csv. {lacking}" in ran.out
-    assert [file.name for file in Path("out").iterdir()] == ["equity.csv"]
+    assert f"Outputs in out: equity.csv, report.html. {lacking}" in ran.out
+    assert sorted(file.name for file in Path("out").iterdir()) == ["equity.csv", "report.html"]
 
 
 def test_outputs_that_cannot_be_written_are_no_success(run):
@@ -473,3 +473,52 @@ def test_a_library_that_lacks_is_named(run, monkeypatch):
     ran = run("backtest", "c.yaml")
     assert ran.status == 2
     assert ran.err == "a backtest needs rich: pip install 'ordersmith[backtest]'\n"
+
+
+def test_without_plotly_there_is_no_page_and_all_else_works(run, monkeypatch):
+    """The page alone is missing, the status is that of the run, and it is said how to get one."""
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda name, *rest: None if name == "plotly" else found(name, *rest)
+    )
+    ran = run("backtest", "c.yaml", "--out", "out")
+    assert (ran.status, ran.err) == (0, "")
+    assert "journal.jsonl. Not written: report.html; it needs plotly: pip install 'ordersmith[backtest]'." in ran.out
+    assert sorted(file.name for file in Path("out").iterdir()) == [name for name in OUTPUTS if name != "report.html"]
+
+
+def test_a_page_that_cannot_be_made_costs_nothing_else(run, monkeypatch):
+    """A defect in the report is told with its traceback and status 1, and the tables and the summary are there."""
+
+    def broken(*_):
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr("ordersmith.supervisor.report_figures.overview", broken)
+    ran = run("backtest", "c.yaml", "--out", "out")
+    assert ran.status == 1
+    assert "2 (1 FILLED, 1 REJECTED)" in ran.out
+    assert "in broken" in ran.err
+    assert ran.err.endswith("The outputs are not complete: a defect of Ordersmith: RuntimeError('a defect')\n")
+    assert len(Path("out/fills.csv").read_text().splitlines()) == 2
+
+
+def test_actors_that_crashed_are_told_in_one_line(run, monkeypatch):
+    """A run that went on after crashes says how many there were, and the first."""
+    check = RiskGate.handlers[CheckOrder]
+    crashed = []
+
+    def once(gate, message):
+        if not crashed:
+            crashed.append(message)
+            raise RuntimeError("the gate stumbled")
+        return check(gate, message)
+
+    monkeypatch.setitem(RiskGate.handlers, CheckOrder, once)
+    ran = run("backtest", "c.yaml", "--json")
+    assert (ran.status, ran.summary["fills"]) == (0, 1)
+    told = (
+        "actors crashed once: risk_gate crashed on CheckOrder (RuntimeError: the gate stumbled); "
+        "they were rebuilt from the records"
+    )
+    assert ran.summary["warnings"] == [told]
+    assert f"warning: {told}" in ran.err

@@ -89,6 +89,10 @@ def test_orders_are_those_of_the_result(result, folder):
             "time_in_force": order.time_in_force,
             "quantity": str(order.quantity),
             "limit_price": "" if order.limit_price is None else str(order.limit_price),
+            "stop_price": "" if order.stop_price is None else str(order.stop_price),
+            "trail_amount": "" if order.trail_amount is None else str(order.trail_amount),
+            "trail_percent": "" if order.trail_percent is None else str(order.trail_percent),
+            "extended_hours": str(order.extended_hours).lower(),
             "state": status.state,
             "filled_quantity": str(status.filled_quantity),
             "average_price": "" if average is None else row["average_price"],
@@ -127,8 +131,9 @@ def test_fills_point_to_their_records(result, folder):
     assert list(fills) == [row["record"] for row in rows]
     for row in rows:
         _, fill = fills[row["record"]]
-        numbers = (fill.quantity, fill.price, fill.commission, fill.slippage, fill.impact)
-        assert tuple(Decimal(row[name]) for name in "quantity price commission slippage impact".split()) == numbers
+        numbers = (fill.quantity, fill.price, fill.commission, fill.fees, fill.slippage, fill.impact)
+        columns = "quantity price commission fees_in_commission slippage impact".split()
+        assert tuple(Decimal(row[name]) for name in columns) == numbers
         assert datetime.fromisoformat(row["at"]) == as_datetime(fill.at_ns)
         assert (row["fill_key"], row["revision"], row["inferred"]) == (fill.fill_key, "0", "false")
 
@@ -151,17 +156,21 @@ def test_the_journal_has_every_record(result, folder):
 
 
 def test_without_a_journal_the_equity_remains(tmp_path):
-    """With `journal.keep: open` only equity.csv can be written, and an earlier run's other files are gone."""
+    """With `journal.keep: open` only the equity can be written and drawn, and an earlier run's other files are gone."""
     for name in outputs.FILES:
         (tmp_path / name).write_text("an earlier run's")
     outputs.prepare(tmp_path)
     written = outputs.write(tmp_path, run(journal={"keep": "open"}), journal_kept=False)
-    assert [file.name for file in written] == ["equity.csv"] == [file.name for file in tmp_path.iterdir()]
+    assert (
+        [file.name for file in written]
+        == ["equity.csv", "report.html"]
+        == sorted(file.name for file in tmp_path.iterdir())
+    )
     assert len(table(tmp_path, "equity.csv")) == DAYS
 
 
 def test_a_folder_is_cleared_of_our_files_only(tmp_path):
-    """A folder that is there keeps everything but the four files, and one that is not there is made with those above it."""
+    """A folder that is there keeps everything but the five files, and one that is not there is made with those above it."""
     (tmp_path / "mine.txt").write_text("mine")
     (tmp_path / "orders.csv").write_text("an earlier run's")
     outputs.prepare(tmp_path)
