@@ -147,10 +147,10 @@ class RiskGate(Actor[GateMessage]):
     def account_info(self, message: GetAccountInfo) -> None:
         self.ctx.reply(message.reply_to, self.info(self._default_account))
 
-    def buying_power(self, name: str) -> Decimal:
+    def buying_power(self, name: str, market: MarketData | None = None) -> Decimal:
         """Return what new orders of an account may still cost, open orders taken off."""
         account, limits = self.state.exposure.account(name), self._limits
-        last_price = self._market.last_price
+        last_price = (market or self._market).last_price
         if limits.account_type == "cash":
             return max(account.spendable, ZERO)
         if not limits.sides_differ:
@@ -160,16 +160,16 @@ class RiskGate(Actor[GateMessage]):
             covered -= worst_margin(risk, usable(last_price(symbol)), limits)
         return max(covered / limits.initial_margin, ZERO)
 
-    def info(self, name: str) -> AccountInfo:
-        """Return the balances of an account at last prices."""
+    def info(self, name: str, market: MarketData | None = None) -> AccountInfo:
+        """Return the balances of an account at last prices, those of `market` for who must not see newer ones."""
         account = self.state.exposure.account(name)
-        last_price = self._market.last_price
+        last_price = (market or self._market).last_price
         booked = self.ctx.view("positions").accounts.get(name)
         return AccountInfo(
             account=name,
             cash=account.cash,
             equity=account.equity(last_price),
-            buying_power=self.buying_power(name),
+            buying_power=self.buying_power(name, market),
             gross_exposure=account.gross(last_price),
             realized_pnl=sum((holding.realized_pnl for holding in booked.holdings.values()), ZERO) if booked else ZERO,
             commission=booked.commission if booked else ZERO,

@@ -248,7 +248,7 @@ class StrategyHost(Actor[Start | Bars | OrderNews]):
         return priced(self.ctx.view("positions"), self._account, self._market)
 
     def account(self) -> AccountInfo:
-        info: AccountInfo = self.ctx.view("risk_gate").info(self._account)
+        info: AccountInfo = self.ctx.view("risk_gate").info(self._account, self._market)
         return info
 
     def open_orders(self) -> list[OrderStatus]:

@@ -20,6 +20,7 @@ from ..actors.errors import ExecutorFailed, StrategyError, UsageError
 from ..actors.machines.position import Ledger
 from ..actors.messages import Unknown
 from ..actors.model import ZERO, Order, OrderState, TimeInForce, exactly
+from ..actors.ports import Report
 from ..actors.strategy import Start, Strategy
 from ..adapters.memory_journal import MemoryJournal, StoreReader
 from ..adapters.simulated.exchange import SimulatedExchange
@@ -76,8 +77,8 @@ class Moving:
 class LastPrices:
     """`MarketData` of a feed: the closes of the last bars. A float becomes a Decimal when somebody asks, once a bar."""
 
-    def __init__(self) -> None:
-        self.rows: dict[str, Row] = {}
+    def __init__(self, rows: dict[str, Row] | None = None) -> None:
+        self.rows: dict[str, Row] = {} if rows is None else rows
         self._known: dict[str, tuple[float, Decimal]] = {}
 
     def last_price(self, symbol: str) -> Decimal | None:
@@ -115,6 +116,7 @@ class Backtest:
         self.settings = settings
         self.feed = feed
         self.prices = LastPrices()
+        self._shown = LastPrices(self.prices.rows)
         self.store = MemoryJournal(settings.journal.keep)
         self.dispatcher = Dispatcher(self.store, seed=settings.seed)
         self.account = ACCOUNT
@@ -139,6 +141,7 @@ class Backtest:
                     breaker=breaker_rules(settings),
                     instruments=instruments,
                     market=self.prices,
+                    shown=self._shown,
                     targets_time_in_force=TimeInForce(settings.execution.targets.time_in_force),
                     strategies=tuple(strategies),
                 )
@@ -201,11 +204,10 @@ class Backtest:
         if bars.actions:
             self.prices.adjust(bars)
             self._equity_of.forget()
-        self.prices.rows.update(bars.rows)
         if reports:
-            for report in reports:
-                dispatcher.post(self._connection, report)
-            dispatcher.pump(now_ns)
+            self._tell(reports, bars)
+        else:
+            self.prices.rows.update(bars.rows)
         if self._delayed is not None:
             self._delayed.deliver_late()
             self._delayed.deliver(now_ns)
@@ -222,6 +224,21 @@ class Backtest:
             dispatcher.snapshot()
         if self.lifecycle.down:
             self.check()
+
+    def _tell(self, reports: list[Report], bars: Bars) -> None:
+        """Tell everybody what the bars have brought the orders.
+
+        Who answers that, with an exit say, could have done so inside of the bars: strategies still see the prices from
+        before them, and once they see the new ones nothing trades in these bars any more.
+        """
+        dispatcher, rows = self.dispatcher, self.prices.rows
+        self._shown.rows = rows.copy()
+        rows.update(bars.rows)
+        for report in reports:
+            dispatcher.post(self._connection, report)
+        dispatcher.pump(bars.end_ns)
+        self._shown.rows = rows
+        self.exchange.shown = bars
 
     def advance_to(self, now_ns: int) -> None:
         """Advance to an instant between two bars: what is due until then happens, in order of time."""

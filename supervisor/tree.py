@@ -29,7 +29,8 @@ SHUTDOWN_NS = 5_000_000_000
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What the tree is built from.
 
-    `id_prefix` begins every id that is made here: it names the instance and this boot.
+    `id_prefix` begins every id that is made here: it names the instance and this boot. `shown` are the prices that
+    strategies see, which may be those of a moment before the `market`.
     """
 
     account: str
@@ -38,6 +39,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     breaker: BreakerRules
     instruments: Mapping[str, Instrument]
     market: MarketData
+    shown: MarketData
     targets_time_in_force: TimeInForce = TimeInForce.DAY
     strategies: tuple[tuple[str, Strategy], ...] = ()
 
@@ -94,6 +96,6 @@ def build(plan: Plan) -> SupervisorSpec:
 
 def _host(plan: Plan, index: int, name: str, strategy: Strategy) -> ChildSpec:
     def host() -> StrategyHost:
-        return StrategyHost(strategy, name, plan.account, f"{plan.id_prefix}s{index}-", plan.market)
+        return StrategyHost(strategy, name, plan.account, f"{plan.id_prefix}s{index}-", plan.shown)
 
     return ChildSpec(id=f"strategy/{name}", factory=host, restart=Restart.TEMPORARY)

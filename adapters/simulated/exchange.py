@@ -84,7 +84,11 @@ class _Handlers(dict[type, Callable[[Any, int], list[Report]]]):
 
 
 class SimulatedExchange:
-    """One account at one exchange. Feed it `handle` and `on_bars` in order of time."""
+    """One account at one exchange. Feed it `handle` and `on_bars` in order of time.
+
+    `shown` is to be set to bars once whoever sends orders has seen more of them than the reports tell: then nothing
+    trades in what was left of them.
+    """
 
     def __init__(
         self,
@@ -121,6 +125,7 @@ class SimulatedExchange:
         self._sequence = 0
         self._id_prefix = account + "-"
         self._bars: Bars | None = None
+        self.shown: Bars | None = None
         self.handlers = _Handlers(
             {
                 NewOrder: self._new,
@@ -275,7 +280,7 @@ class SimulatedExchange:
         bars = self._bars
         if bars is None or bars.end_ns != now_ns:
             return
-        rest = self._same_bar.rest(order, bars) if self._same_bar is not None else None
+        rest = None if self._same_bar is None or bars is self.shown else self._same_bar.rest(order, bars)
         if rest is not None:
             self._matching.match_rest(order, rest, now_ns, reports)
         if self._fills_at_close and len(reports) == 1 and order.moment not in AUCTIONS:

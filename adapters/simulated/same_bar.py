@@ -2,7 +2,8 @@
 
 Whoever is told of an entry's fill when its bar has ended, and protects it at once, would in a market have been told when
 it filled. So such an exit meets what came of the bar after the last execution that made its position greater, at prices
-after that point alone. A market order does not: like every other it waits for the next open.
+after that point alone. A market order does not: like every other it waits for the next open. And nothing does once
+the bar has been shown: that would be trading on its own prices.
 """
 
 from __future__ import annotations
