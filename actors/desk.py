@@ -6,7 +6,6 @@ for them. What a request still waits for travels inside its messages, so the des
 
 from __future__ import annotations
 
-import re
 from itertools import repeat
 
 import msgspec
@@ -30,7 +29,6 @@ from .messages import (
     CancelOrders,
     ChangeOrder,
     CheckOrder,
-    CommandRefused,
     DeskMessage,
     GetOrderStatus,
     HistoryFound,
@@ -41,11 +39,11 @@ from .messages import (
     ReplaceOrder,
     SubmitOrders,
 )
-from .model import CLOSED_STATES, Order
+from .model import CLOSED_STATES, ID_ACCEPTED, ID_FORM, Order
 from .ports import MarketData
+from .refusals import refuse
 
 KEPT_CLOSED = 1000
-ID_FORM = re.compile(r"[A-Za-z0-9_:-]{1,40}")
 
 
 class DeskState(msgspec.Struct):
@@ -82,10 +80,8 @@ class Desk(Actor[DeskMessage]):
             elif ID_FORM.fullmatch(order.client_order_id):
                 self._take_once(order, slot)
             else:
-                text = (
-                    f"client_order_id {order.client_order_id!r}: 1 to 40 letters, digits, '-', '_' or ':' are accepted"
-                )
-                self.ctx.reply(slot, CommandRefused(text))
+                text = f"client_order_id {order.client_order_id!r}: {ID_ACCEPTED}"
+                refuse(self.ctx, slot, order.client_order_id, text)
 
     def _take_once(self, order: Order, slot: ReplyTo | None) -> None:
         """Take an order whose id may have been used before; the same terms again are answered with the first order."""
@@ -108,7 +104,7 @@ class Desk(Actor[DeskMessage]):
             self.ctx.reply(slot, known.status())
         else:
             text = f"client_order_id {order.client_order_id!r} was used before with other terms: {known.terms}; use a new id"
-            self.ctx.reply(slot, CommandRefused(text))
+            refuse(self.ctx, slot, order.client_order_id, text)
 
     # --- Cancel, replace, status ---------------------------------------------------------------------------------------
 
@@ -137,10 +133,8 @@ class Desk(Actor[DeskMessage]):
         if order is None:
             self._look_up(message.client_order_id, message)
         elif message.client_order_id in self.state.quarantined:
-            self.ctx.reply(
-                message.reply_to,
-                CommandRefused(f"order {message.client_order_id} is quarantined; it can only be cancelled"),
-            )
+            text = f"order {message.client_order_id} is quarantined; it can only be cancelled"
+            refuse(self.ctx, message.reply_to, message.client_order_id, text)
         else:
             self.ctx.tell(order, ChangeOrder(message.change, message.reply_to))
 
@@ -183,7 +177,7 @@ class Desk(Actor[DeskMessage]):
                 self.ctx.reply(slot, False)
             case ReplaceOrder(reply_to=slot):
                 what = "is not known" if known is None else f"cannot be replaced: it is {known.state}"
-                self.ctx.reply(slot, CommandRefused(f"order {order_id} {what}"))
+                refuse(self.ctx, slot, order_id, f"order {order_id} {what}")
             case GetOrderStatus(reply_to=slot):
                 self.ctx.reply(slot, None if known is None else known.status())
             case LateReport(report=report):

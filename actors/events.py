@@ -319,6 +319,13 @@ class Escalated(Event, frozen=True):
     error: str
 
 
+class CommandIgnored(Event, frozen=True):
+    """A command about the order `about` was refused, and nobody waited for the answer: a hosted strategy's, mostly."""
+
+    about: str
+    text: str
+
+
 class Undelivered(Event, frozen=True):
     """A message that its actor does not take, or that no actor was there for."""
 
@@ -357,5 +364,6 @@ AnyEvent = (
     | MessagePoisoned
     | ActorQuarantined
     | Escalated
+    | CommandIgnored
     | Undelivered
 )

@@ -6,6 +6,7 @@ the public edge offers aware datetimes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -48,6 +49,9 @@ class OrderType(StrEnum):
     STOP = "STOP"
     STOP_LIMIT = "STOP_LIMIT"
     TRAILING_STOP = "TRAILING_STOP"
+
+
+_MARKET, _LIMIT = OrderType.MARKET, OrderType.LIMIT
 
 
 class TimeInForce(StrEnum):
@@ -158,21 +162,29 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False
         return cls(symbol=symbol, side=side, quantity=exact(quantity, "quantity"), **terms)
 
 
-_WORDS: dict[str, type[StrEnum]] = {"order_type": OrderType, "time_in_force": TimeInForce, "purpose": Purpose}
+_WORDS: dict[str, type[StrEnum]] = {
+    "side": Side,
+    "order_type": OrderType,
+    "time_in_force": TimeInForce,
+    "purpose": Purpose,
+}
 
 
 _PRICES = frozenset({"stop_price", "trail_amount", "trail_percent"})
+_ENTRY = Purpose.ENTRY
+_TEXTS = ("symbol", "client_order_id", "account", "strategy", "parent")
 _NUMBERS = ("quantity", "limit_price", "stop_price", "trail_amount", "trail_percent")
 
 
 def _type_by(terms: Mapping[str, Any]) -> OrderType:
     """Return the order type that has these prices."""
-    given = {name for name, value in terms.items() if value is not None}
-    if "trail_amount" in given or "trail_percent" in given:
-        return OrderType.TRAILING_STOP
-    if "stop_price" in given:
-        return OrderType.STOP_LIMIT if "limit_price" in given else OrderType.STOP
-    return OrderType.LIMIT if "limit_price" in given else OrderType.MARKET
+    is_limited = terms.get("limit_price") is not None
+    if not _PRICES.isdisjoint(terms):
+        if terms.get("trail_amount") is not None or terms.get("trail_percent") is not None:
+            return OrderType.TRAILING_STOP
+        if terms.get("stop_price") is not None:
+            return OrderType.STOP_LIMIT if is_limited else OrderType.STOP
+    return _LIMIT if is_limited else _MARKET
 
 
 def _term(value: Any, field: str) -> Any:
@@ -186,6 +198,10 @@ def _term(value: Any, field: str) -> Any:
         return kind(value)
     except ValueError:
         raise ValueError(f"{field}: {value!r} is none of {', '.join(kind)}") from None
+
+
+ID_FORM = re.compile(r"[A-Za-z0-9_:-]{1,40}")
+ID_ACCEPTED = "1 to 40 letters, digits, '-', '_' or ':' are accepted"
 
 
 def exact(value: Decimal | int | str | float, field: str) -> Decimal:
@@ -207,20 +223,40 @@ def exact(value: Decimal | int | str | float, field: str) -> Decimal:
 
 
 def exactly(order: Order) -> Order:
-    """Return the order with its numbers as Decimal, itself when they are. Raises ValueError for what is no number."""
+    """Return the order with its words and numbers as they are kept, itself when they are.
+
+    A side given as the text "BUY" is not the word BUY, and would count as the other one. Raises ValueError for what is no
+    order, no such word or no number.
+    """
+    if type(order) is not Order:
+        raise ValueError(f"{order!r} is no order; make one, such as Order.buy('AAPL', 10)")
+    quantity, limit = order.quantity, order.limit_price
     if (
-        type(order.quantity) is Decimal
-        and not order.quantity.is_snan()
-        and order.limit_price is None
+        type(order.side) is Side
+        and type(order.order_type) is OrderType
+        and type(order.time_in_force) is TimeInForce
+        and type(order.symbol) is str
+        and type(order.client_order_id) is str
+        and order.purpose is _ENTRY
+        and order.extended_hours is False
+        and type(quantity) is Decimal
+        and not quantity.is_snan()
+        and (limit is None or (type(limit) is Decimal and not limit.is_snan()))
         and order.stop_price is None
         and order.trail_amount is None
         and order.trail_percent is None
     ):
-        return order  # the plain market order, at once
-    numbers = {name: exact(value, name) for name in _NUMBERS if (value := getattr(order, name)) is not None}
-    if all(number is getattr(order, name) for name, number in numbers.items()):
+        return order  # the plain market or limit order, at once
+    for name in _TEXTS:
+        if not isinstance(getattr(order, name), str):
+            raise ValueError(f"{name}: {getattr(order, name)!r} is no text")
+    if not isinstance(order.extended_hours, bool):
+        raise ValueError(f"extended_hours: {order.extended_hours!r} is neither True nor False")
+    kept: dict[str, Any] = {name: _term(getattr(order, name), name) for name in _WORDS}
+    kept |= {name: exact(value, name) for name in _NUMBERS if (value := getattr(order, name)) is not None}
+    if all(value is getattr(order, name) for name, value in kept.items()):
         return order
-    return msgspec.structs.replace(order, **numbers)
+    return msgspec.structs.replace(order, **kept)
 
 
 class Fill(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):

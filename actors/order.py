@@ -64,6 +64,7 @@ from .ports import (
     ReplaceRefused,
     Restated,
 )
+from .refusals import refuse
 
 _PROVED_REASON = {
     BrokerOrderState.CANCELLED: CancelReason.BROKER,
@@ -147,7 +148,8 @@ class Order(Actor[OrderMessage]):
         order = machine.order
         if machine.is_closed or machine.proof is not WORKING or machine.replace is not NO or machine.cancel is not NO:
             why = f"it is {machine.state}" if machine.is_closed else "another command about it has no answer yet"
-            self.ctx.reply(message.reply_to, CommandRefused(f"order {order.client_order_id} cannot be replaced: {why}"))
+            text = f"order {order.client_order_id} cannot be replaced: {why}"
+            refuse(self.ctx, message.reply_to, order.client_order_id, text)
             return
         terms = message.change.of(order)
         self.ctx.tell(

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from enum import StrEnum
+from functools import cached_property
+from itertools import product
 from typing import Any, Protocol
 
 import msgspec
@@ -66,7 +68,7 @@ class Report(msgspec.Struct, frozen=True, gc=False):
     """Something the broker (or its port) says."""
 
 
-class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """What a broker can do, checked before anything is sent, in every mode.
 
     `excluded` are the pairs that it does not take although it takes each of the two. `extended_hours` says that limit
@@ -78,6 +80,11 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     native_replace: bool = True
     excluded: tuple[tuple[OrderType, TimeInForce], ...] = ()
     extended_hours: bool = False
+
+    @cached_property
+    def taken(self) -> frozenset[tuple[OrderType, TimeInForce]]:
+        """All pairs that it takes, found once: every order is looked up here."""
+        return frozenset(product(self.order_types, self.times_in_force)).difference(self.excluded)
 
 
 class BrokerPosition(msgspec.Struct, frozen=True):

@@ -29,7 +29,6 @@ from .machines.rebalance import Holding, Target, make_order, plan_step, scaled
 from .messages import (
     CancelOrders,
     ChildClosed,
-    CommandRefused,
     Flatten,
     LookAgain,
     RebalancerMessage,
@@ -38,6 +37,7 @@ from .messages import (
 )
 from .model import CLOSED_STATES, ZERO, Order, Purpose, Side, TimeInForce
 from .ports import AdjustmentCause, MarketData
+from .refusals import refuse
 
 V = TypeVar("V")
 
@@ -97,7 +97,7 @@ class Rebalancer(Actor[RebalancerMessage]):
     def set_targets(self, message: SetTargets) -> None:
         bad = [f"{symbol}: {quantity}" for symbol, quantity in message.targets.items() if not quantity.is_finite()]
         if bad:
-            self.ctx.reply(message.reply_to, CommandRefused(f"targets must be finite numbers, not {', '.join(bad)}"))
+            refuse(self.ctx, message.reply_to, "targets", f"targets must be finite numbers, not {', '.join(bad)}")
             return
         targets = dict(message.targets)
         if message.close_others:

@@ -30,7 +30,7 @@ from .events import (
 from .machines.order import OrderMachine
 from .machines.rebalance import generate_orders
 from .messages import CancelOrders, Change, ReplaceOrder, SetTargets, SubmitOrders
-from .model import AccountInfo, Order, OrderStatus, Position, exact, exactly
+from .model import ID_ACCEPTED, ID_FORM, AccountInfo, Order, OrderStatus, Position, exact, exactly
 from .positions import priced
 
 
@@ -60,7 +60,7 @@ class Strategy:
         """
 
     def on_order(self, status: OrderStatus) -> None:
-        """Run whenever something happens to one of the orders."""
+        """Run when something has happened to one of the orders; what happened at once is told once."""
 
     def update_positions(self, filled_orders: list[OrderStatus]) -> None:
         """Run before the next bar with every order that has filled since the last call, cumulative."""
@@ -124,6 +124,10 @@ class Strategy:
         return self._host.status(client_order_id)
 
 
+TOLD_KEPT = 1000
+"""Orders whose last status is remembered: those of which several things may still be on their way."""
+
+
 class Start(msgspec.Struct, frozen=True):
     """Run the strategy's `on_start`."""
 
@@ -158,6 +162,7 @@ class StrategyHost(Actor[Start | Bars | OrderNews]):
         self._market = market
         self._submitted = 0
         self._filled: dict[str, None] = {}
+        self._told: dict[str, int] = {}  # the last record of each order that was told
         self._on_bar = strategy.on_bar if kind.on_bar is not Strategy.on_bar else None
         self._on_bars = strategy.on_bars if kind.on_bars is not Strategy.on_bars else None
         acts = kind.on_corporate_action is not Strategy.on_corporate_action
@@ -165,7 +170,6 @@ class StrategyHost(Actor[Start | Bars | OrderNews]):
         self._on_order = strategy.on_order if kind.on_order is not Strategy.on_order else None
         self._update = strategy.update_positions if kind.update_positions is not Strategy.update_positions else None
         self.doing = "on_start"
-        self.last_bars: Bars | None = None
         strategy._host = self  # noqa: SLF001 - the two are one pair
 
     def reactions(self) -> list[type]:
@@ -182,7 +186,6 @@ class StrategyHost(Actor[Start | Bars | OrderNews]):
 
     @handler
     def bars(self, message: Bars) -> None:
-        self.last_bars = message
         if message.actions and self._on_action is not None:
             self.doing = "on_corporate_action"
             for action in message.actions:
@@ -206,9 +209,23 @@ class StrategyHost(Actor[Start | Bars | OrderNews]):
             self._filled[message.client_order_id] = None
         if self._on_order is not None:
             status = self.status(message.client_order_id)
-            if status is not None:
+            if status is not None and self._is_news(status):
                 self.doing = "on_order"
                 self._on_order(status)
+
+    def _is_news(self, status: OrderStatus) -> bool:
+        """Tell whether this status was not told yet.
+
+        Several things may have happened to an order before the first of them is told; the status tells all of them.
+        """
+        told, order_id = self._told, status.client_order_id
+        if told.get(order_id) == status.last_record:
+            return False
+        told.pop(order_id, None)
+        told[order_id] = status.last_record
+        if len(told) > TOLD_KEPT:
+            del told[next(iter(told))]
+        return True
 
     # --- For the strategy ----------------------------------------------------------------------------------------------
 
@@ -222,13 +239,16 @@ class StrategyHost(Actor[Start | Bars | OrderNews]):
         return ids
 
     def _submit(self, order: Order) -> str:
+        order = exactly(order)
         order_id = order.client_order_id
         fresh = not order_id
         if fresh:
             self._submitted += 1
             order_id = f"{self._id_prefix}{self._submitted}"
+        elif not ID_FORM.fullmatch(order_id):
+            raise ValueError(f"client_order_id: {order_id!r}; {ID_ACCEPTED}")
         order = msgspec.structs.replace(
-            exactly(order),
+            order,
             client_order_id=order_id,
             account=order.account or self._account,
             strategy=order.strategy or self._name,
@@ -252,8 +272,9 @@ class StrategyHost(Actor[Start | Bars | OrderNews]):
         return info
 
     def open_orders(self) -> list[OrderStatus]:
-        exposure = self.ctx.view("risk_gate").exposure
-        return [status for order_id in exposure.open if (status := self.status(order_id)) is not None]
+        reserved = self.ctx.view("risk_gate").exposure.open  # also for a replacement of what has filled meanwhile
+        statuses = [self.status(order_id) for order_id in reserved]
+        return [status for status in statuses if status is not None and not status.is_closed]
 
     def status(self, client_order_id: str) -> OrderStatus | None:
         machine: OrderMachine | None = self.ctx.view("order/" + client_order_id)

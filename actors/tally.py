@@ -8,9 +8,11 @@ from typing import Never
 import msgspec
 
 from .actor import Actor, Record, fold
-from .events import CashMoved, MarginCalled, OrderDenied, OrderFilled, OrderSubmitted
+from .events import CashMoved, CommandIgnored, MarginCalled, OrderDenied, OrderFilled, OrderSubmitted, PositionAdjusted
 from .model import ZERO
-from .ports import CashKind
+from .ports import AdjustmentCause, CashKind
+
+NOTES_KEPT = 100
 
 
 class Totals(msgspec.Struct):
@@ -18,7 +20,7 @@ class Totals(msgspec.Struct):
 
     `turnover` is the absolute notional of all fills. What an order costs is `commission` and `fees` (the regulatory
     part) together; a correction of a fill counts as commission. The other sums are signed as cash is: `borrow_fees` and
-    `account_fees` are negative when they were paid.
+    `account_fees` are negative when they were paid. `notes` say what a person should know; the first hundred are kept.
     """
 
     orders: int = 0
@@ -35,6 +37,7 @@ class Totals(msgspec.Struct):
     account_fees: Decimal = ZERO
     transfers: Decimal = ZERO
     margin_calls: int = 0
+    notes: list[str] = msgspec.field(default_factory=list)
 
 
 SUM_OF = {
@@ -90,3 +93,16 @@ class Tally(Actor[Never]):
     @fold
     def _margin_called(self, event: MarginCalled, record: Record) -> None:
         self.state.margin_calls += 1
+
+    @fold
+    def _adjusted(self, event: PositionAdjusted, record: Record) -> None:
+        if event.cause is AdjustmentCause.LIQUIDATION:
+            self._note(event.text)
+
+    @fold
+    def _ignored(self, event: CommandIgnored, record: Record) -> None:
+        self._note(f"a command of a strategy was refused: {event.text}")
+
+    def _note(self, text: str) -> None:
+        if len(self.state.notes) < NOTES_KEPT:
+            self.state.notes.append(text)

@@ -23,6 +23,7 @@ from ..actors.model import ZERO, Order, OrderState, TimeInForce, exactly
 from ..actors.ports import Report
 from ..actors.strategy import Start, Strategy
 from ..adapters.memory_journal import MemoryJournal, StoreReader
+from ..adapters.simulated.costs import as_decimal
 from ..adapters.simulated.exchange import SimulatedExchange
 from ..adapters.simulated.latency import DelayedBroker, broker_of
 from ..config import Settings
@@ -75,23 +76,14 @@ class Moving:
 
 
 class LastPrices:
-    """`MarketData` of a feed: the closes of the last bars. A float becomes a Decimal when somebody asks, once a bar."""
+    """`MarketData` of a feed: the closes of the last bars. A float becomes a Decimal when somebody asks."""
 
     def __init__(self, rows: dict[str, Row] | None = None) -> None:
         self.rows: dict[str, Row] = {} if rows is None else rows
-        self._known: dict[str, tuple[float, Decimal]] = {}
 
     def last_price(self, symbol: str) -> Decimal | None:
         row = self.rows.get(symbol)
-        if row is None:
-            return None
-        close = row[3]
-        known = self._known.get(symbol)
-        if known is not None and known[0] == close:
-            return known[1]
-        price = Decimal(repr(close))
-        self._known[symbol] = (close, price)
-        return price
+        return None if row is None else as_decimal(row[3])
 
     def adjust(self, bars: Bars) -> None:
         """Carry the last prices over the corporate actions that `bars` come with, as an exchange does at the open.
@@ -123,7 +115,6 @@ class Backtest:
         self.times = array("q")
         self.sessions = array("q")
         self.equity = array("d")
-        self.steps = 0
         self.bars = 0
         self.last_bars: Bars | None = None
         self.left = dict.fromkeys(OrderState, 0)
@@ -167,6 +158,11 @@ class Backtest:
 
     # --- Run -----------------------------------------------------------------------------------------------------------
 
+    @property
+    def steps(self) -> int:
+        """How many instants have passed at which bars ended."""
+        return len(self.times)
+
     def start(self) -> None:
         """Start the tree at the beginning of the first bar, then the strategies."""
         dispatcher = self.dispatcher
@@ -199,7 +195,6 @@ class Backtest:
         dispatcher, now_ns = self.dispatcher, bars.end_ns
         if dispatcher.timers.heap or self._delayed is not None:
             self._timers_before(now_ns, bars.start_ns)
-        dispatcher.now_ns = now_ns
         reports = self.exchange.on_bars(bars)
         if bars.actions:
             self.prices.adjust(bars)
@@ -209,13 +204,13 @@ class Backtest:
         else:
             self.prices.rows.update(bars.rows)
         if self._delayed is not None:
+            dispatcher.now_ns = now_ns
             self._delayed.deliver_late()
             self._delayed.deliver(now_ns)
             dispatcher.pump(now_ns)
         self.last_bars = bars
         dispatcher.post(self._market, bars)
         dispatcher.pump(now_ns)
-        self.steps += 1
         self.bars += len(bars.rows)
         self.times.append(now_ns)
         self.sessions.append(bars.session)
@@ -240,13 +235,13 @@ class Backtest:
         self._shown.rows = rows
         self.exchange.shown = bars
 
-    def advance_to(self, now_ns: int) -> None:
-        """Advance to an instant between two bars: what is due until then happens, in order of time."""
+    def advance_to(self, now_ns: int, start_ns: int | None = None) -> None:
+        """Advance to an instant before the next bars end, which begin at `start_ns`: what is due happens, in order of time."""
         with self.moving:
-            self._timers_before(now_ns)
+            self._timers_before(now_ns, start_ns)
             if self._delayed is not None:
                 self.dispatcher.now_ns = now_ns
-                self._delayed.deliver(now_ns)
+                self._delayed.deliver(now_ns, start_ns)
             self.dispatcher.pump(now_ns)
         self.check()
 
@@ -257,7 +252,7 @@ class Backtest:
         return due if deadline is None or (due is not None and due < deadline) else deadline
 
     def _timers_before(self, now_ns: int, start_ns: int | None = None) -> None:
-        """Let pass what is due before `now_ns`, in order of time; the bar that ends then began at `start_ns`."""
+        """Let pass what is due before `now_ns`, in order of time; the next bars to end begin at `start_ns`."""
         deadline = self.next_deadline_ns()
         while deadline is not None and deadline < now_ns:
             if self._delayed is not None:
@@ -349,18 +344,19 @@ class _EquityOf:
         self._version = -1
         self._cash = 0.0
         self._held: list[tuple[str, float]] = []
+        self._is_owed = False
 
     def forget(self) -> None:
         """Look at the books anew: a dividend that is declared changes what is owed to us and not the ledger."""
         self._version = -1
+        self._is_owed = True
 
     def __call__(self) -> float:
         ledger: Ledger = self._dispatcher.view("positions")
         if ledger.version != self._version:
             account = ledger.accounts[ACCOUNT]
-            accrued = self._dispatcher.view("risk_gate").exposure.accounts[ACCOUNT].accrued
             self._version = ledger.version
-            self._cash = float(account.cash + accrued)
+            self._cash = float(account.cash + self._accrued() if self._is_owed else account.cash)
             self._held = [
                 (symbol, float(holding.quantity)) for symbol, holding in account.holdings.items() if holding.quantity
             ]
@@ -371,6 +367,10 @@ class _EquityOf:
             if row is not None:
                 total += quantity * row[3]
         return total
+
+    def _accrued(self) -> Decimal:
+        accrued: Decimal = self._dispatcher.view("risk_gate").exposure.accounts[ACCOUNT].accrued
+        return accrued
 
 
 def _adjusted(row: Row, ratio: Decimal, amount: Decimal) -> Row:

@@ -66,7 +66,6 @@ class Dispatcher:
         "spawned",
         "stop_asked",
         "timers",
-        "turns",
         "undeliverable",
         "watched",
     )
@@ -79,7 +78,6 @@ class Dispatcher:
         self.log = CommitLog(store, last)
         self.asks = Asks(ask_bound)
         self.ring: deque[Item] = deque(maxlen=RING_LENGTH)
-        self.turns = 0
         self._queue: list[Item] = []
         self._inputs: deque[tuple[Cell, Any, int]] = deque()
         self._input_number = 0
@@ -111,13 +109,13 @@ class Dispatcher:
         self._queue.append((ref, message, self._cause))  # type: ignore[arg-type]
 
     def record(self, event: Event) -> Record:
-        item = self._item
+        cell, _, cause = self._item
         self._number = self._cause = number = self._number + 1  # the cause of what this turn tells from here on
-        record = Record(number, self.now_ns, item[2], event)
+        record = Record(number, self.now_ns, cause, event)
         self._fresh.append(record)
-        fold = item[0].folds.get(type(event))
+        fold = cell.folds.get(type(event))
         if fold is not None:
-            fold(item[0].actor, event, record)
+            fold(cell.actor, event, record)
         return record
 
     def send(self, port: str, command: Any) -> None:
@@ -244,7 +242,6 @@ class Dispatcher:
             self.ring.extend(queue[:handled])
             del queue[:handled]
             raise
-        self.turns += len(queue)
         self.ring.extend(queue)
         queue.clear()
 

@@ -133,6 +133,8 @@ class BacktestExecutor(OrderExecutor):
 
     def result(self) -> BacktestResult:
         """Return what was done so far."""
+        if self._bars is None and not self._closed:
+            self.begin()
         return BacktestResult(self._backtest, self._watch.elapsed_s)
 
     def close(self, *, broken: bool = False) -> None:
@@ -142,8 +144,10 @@ class BacktestExecutor(OrderExecutor):
         """
         if self._closed:
             return
+        if not broken:
+            self.begin()  # a run that nothing was asked of has a result, too
         self._closed = True
-        if broken:
+        if broken and self._bars is not None:
             self._backtest.stop()
 
     def begin(self) -> Iterator[Bars]:

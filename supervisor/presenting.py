@@ -83,17 +83,14 @@ def print_paths(compared: Compared) -> None:
     console.print(table)
     if compared.dependent:
         orders = Table(box=SIMPLE, title="Orders whose fills depend on the path", title_justify="left", title_style="")
-        for name in ("time", "order", "", *compared.summaries):
-            orders.add_column(name, overflow="fold")
-        orders.add_column("effect", justify="right")
+        orders.add_column("order", overflow="fold", min_width=len("2000-01-01 00:00"))
+        for name in compared.summaries:
+            orders.add_column(name, overflow="fold", min_width=len(name))
+        orders.add_column("effect", justify="right", no_wrap=True)
         for order in compared.dependent[:ORDERS_SHOWN]:
+            which = f"{order.time[:16].replace('T', ' ')} {order.side} {order.symbol} {order.client_order_id}"
             fills = (_filled(order.fills[path], order.time) for path in compared.summaries)
-            orders.add_row(
-                *map(
-                    Text,
-                    (order.time, order.client_order_id, f"{order.side} {order.symbol}", *fills, money(order.effect)),
-                )
-            )
+            orders.add_row(*map(Text, (which, *fills, money(order.effect))))
         console.print(orders)
     for line in path_lines(compared):
         console.print(Text(line))

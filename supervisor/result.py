@@ -260,7 +260,12 @@ def _summarise(backtest: Backtest, elapsed_s: float) -> Summary:
         elapsed_s=round(elapsed_s, 6),
         bars_per_s=round(backtest.bars / seconds, 1) if elapsed_s else 0.0,
         orders_per_s=round(totals.orders / seconds, 1) if elapsed_s else 0.0,
-        warnings=(*getattr(backtest.feed, "warnings", ()), *backtest.exchange.warnings, *_crashes(backtest)),
+        warnings=(
+            *getattr(backtest.feed, "warnings", ()),
+            *backtest.exchange.warnings,
+            *totals.notes,
+            *_crashes(backtest),
+        ),
         fees=totals.fees,
         borrow_fees=-totals.borrow_fees,
         account_fees=-totals.account_fees,

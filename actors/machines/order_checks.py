@@ -73,7 +73,7 @@ def price(case: Case) -> Denial | None:
         if order.order_type is MARKET and order.limit_price is None:
             return None
         if order.order_type is LIMIT:
-            return _bad_price("limit_price", case)
+            return _bad_price("limit_price", order.limit_price, case)
     return _bad_prices(case)
 
 
@@ -85,7 +85,7 @@ def _bad_prices(case: Case) -> Denial | None:
         needed = ("trail_percent",)
     for field in PRICES:
         value = getattr(order, field)
-        denial = _bad_price(field, case) if field in needed else None
+        denial = _bad_price(field, value, case) if field in needed else None
         if value is not None and field not in needed:
             also = f" besides its {needed[0]}" if order.order_type is TRAILING_STOP else ""
             text = f"a {_called(order.order_type)} order takes no {field}{also}, {value} was given"
@@ -95,9 +95,9 @@ def _bad_prices(case: Case) -> Denial | None:
     return None
 
 
-def _bad_price(field: str, case: Case) -> Denial | None:
-    value, kind = getattr(case.order, field), case.order.order_type
+def _bad_price(field: str, value: Decimal | None, case: Case) -> Denial | None:
     if value is None or not value.is_finite() or value <= ZERO:
+        kind = case.order.order_type
         wanted = "positive trail_amount or trail_percent" if kind is TRAILING_STOP else f"positive {field}"
         return Denial("BAD_PRICE", f"a {_called(kind)} order needs a {wanted}, not {value}", {field: str(value)})
     if field == "trail_percent":
@@ -120,9 +120,7 @@ def capability(case: Case) -> Denial | None:
     can, order = case.account.capabilities, case.order
     if can is None:
         return None
-    kind, time_in_force = order.order_type, order.time_in_force
-    taken = kind in can.order_types and time_in_force in can.times_in_force
-    if taken and not order.extended_hours and not (can.excluded and (kind, time_in_force) in can.excluded):
+    if (order.order_type, order.time_in_force) in can.taken and not order.extended_hours:
         return None
     return _unsupported(can, order)
 

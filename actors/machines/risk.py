@@ -86,10 +86,9 @@ class Case(msgspec.Struct, gc=False):
     def price(self) -> Decimal:
         """What a share is reserved at: its limit, else see `worst_price`."""
         order = self.order
-        if order.limit_price:
-            return order.limit_price
-        last = self.last or ZERO
-        return last if order.order_type is MARKET else worst_price(order, last)
+        if order.order_type is MARKET:
+            return order.limit_price or self.last or ZERO
+        return order.limit_price or worst_price(order, self.last or ZERO)
 
     @property
     def symbol(self) -> SymbolRisk:

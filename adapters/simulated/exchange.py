@@ -225,8 +225,8 @@ class SimulatedExchange:
         is_day, price, quantity = in_force is DAY, terms.limit_price, terms.quantity
         plain = (kind is MARKET or kind is LIMIT) and (is_day or in_force is GTC)
         refused = terms_refusal(listing.instrument, terms, plain)
-        if refused is None and (not plain or self._asks_hours):
-            refused = self._hours.refusal(terms, now_ns) or self._trail_refusal(terms, listing)
+        if not plain or self._asks_hours:
+            refused = refused or self._hours.refusal(terms, now_ns) or self._trail_refusal(terms, listing)
         if refused is not None:
             return self._reject(wire_id, base_id, refused)
         if price is None:
