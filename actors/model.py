@@ -253,7 +253,8 @@ def exactly(order: Order) -> Order:
     if not isinstance(order.extended_hours, bool):
         raise ValueError(f"extended_hours: {order.extended_hours!r} is neither True nor False")
     kept: dict[str, Any] = {name: _term(getattr(order, name), name) for name in _WORDS}
-    kept |= {name: exact(value, name) for name in _NUMBERS if (value := getattr(order, name)) is not None}
+    kept["quantity"] = exact(quantity, "quantity")
+    kept |= {name: exact(value, name) for name in _NUMBERS[1:] if (value := getattr(order, name)) is not None}
     if all(value is getattr(order, name) for name, value in kept.items()):
         return order
     return msgspec.structs.replace(order, **kept)

@@ -85,11 +85,11 @@ class SimulatedExecutor(BacktestExecutor):
 
     # --- For the pump --------------------------------------------------------------------------------------------------
 
-    def move_to(self, now_ns: int) -> None:
-        """Move to an instant between two bars."""
+    def move_to(self, now_ns: int, start_ns: int) -> None:
+        """Move to an instant before the next bars end, which begin at `start_ns`."""
         self.begin()
         with self._watch:
-            self._backtest.advance_to(now_ns)
+            self._backtest.advance_to(now_ns, start_ns)
 
     def move_over(self, bars: Bars, *, last: bool) -> None:
         """Move to the end of `bars` and wake who waits for them."""
@@ -150,7 +150,7 @@ class Pump:
             executor.move_over(bars, last=self._next is None)
         elif bars is not None:
             self._clock.move_to(deadline)
-            executor.move_to(deadline_ns)
+            executor.move_to(deadline_ns, bars.start_ns)
         else:
             until = "for ever" if deadline_ns == FOR_EVER else f"until {as_datetime(deadline_ns):%Y-%m-%d %H:%M:%S} UTC"
             raise DataEnded(

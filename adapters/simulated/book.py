@@ -91,7 +91,7 @@ class Listing:
 
     The `unpriced` meet the next bar whatever its prices, in order of arrival: market orders, trailing stops, and orders
     that have but one moment to trade. The others wait for a price. `walk` is the last bar that was followed along its
-    path. Of the bar that ended at `bar_end_ns`, orders have
+    path, and `ended_ns` when an order was last taken out that had not filled. Of the bar that ended at `bar_end_ns`, orders have
     `taken` so much; up to `ample`, which takes no exact arithmetic to know, that is certainly within its budget.
     """
 
@@ -102,6 +102,7 @@ class Listing:
         "above",
         "bar_end_ns",
         "below",
+        "ended_ns",
         "holding",
         "instrument",
         "open",
@@ -120,6 +121,7 @@ class Listing:
         self.below = Ladder()
         self.above = Ladder()
         self.walk: Walk | None = None
+        self.ended_ns = -1
         self.bar_end_ns = -1
         self.row: Row = (0.0, 0.0, 0.0, 0.0, 0.0)
         self.open = ZERO
@@ -144,6 +146,15 @@ class Listing:
             return True
         exact = as_decimal(extreme)
         return at_touch if limit == exact else (limit > exact) is order.is_buy
+
+    def was_alone(self, order: WorkingOrder, end_ns: int) -> bool:
+        """Tell whether no other order worked here while the bar traded that ended at `end_ns`, which is now."""
+        if self.ended_ns == end_ns:
+            return False
+        waiting = [*self.unpriced.values()]
+        self.below.collect(-inf, waiting)
+        self.above.collect(-inf, waiting)
+        return all(other is order or other.arrived_ns == end_ns for other in waiting)
 
 
 class Book:

@@ -327,6 +327,7 @@ class SimulatedExchange:
             return [CancelRefused(command.wire_id, order.code, order.text)]
         self._account.release(order)
         self._book.withdraw(order)
+        order.listing.ended_ns = now_ns
         self._orders.finish(order, CANCELLED)
         return [Cancelled(order.wire_id)]
 
@@ -345,6 +346,7 @@ class SimulatedExchange:
             return [ReplaceRefused(command.new_wire_id, refused.code, refused.text)]
         self._account.release(order)
         self._book.withdraw(order)
+        order.listing.ended_ns = now_ns
         self._sequence = sequence = self._sequence + 1
         quantity, limit = command.terms.quantity, command.terms.limit_price
         leg = replace(
@@ -395,6 +397,7 @@ class SimulatedExchange:
         for _, order in sorted(self._day.items()):
             if order.arrived_ns < end_ns and order.asked.extended_hours is extended_hours:
                 self._book.close(order, EXPIRED)
+                order.listing.ended_ns = end_ns
                 reports.append(Expired(order.wire_id))
 
 

@@ -129,6 +129,7 @@ class Matching:
             text = "the bar's volume did not suffice"
         else:
             text = f"the market was at {price}"
+        order.listing.ended_ns = order.listing.bar_end_ns
         if order.moment in AUCTIONS:
             self._book.close(order, EXPIRED)
             reports.append(Expired(order.wire_id))

@@ -1,9 +1,12 @@
 """Exits in the bar of their entry: which rest of a bar an order may still meet that answers a fill inside of it.
 
 Whoever is told of an entry's fill when its bar has ended, and protects it at once, would in a market have been told when
-it filled. So such an exit meets what came of the bar after the last execution that made its position greater, at prices
-after that point alone. A market order does not: like every other it waits for the next open. And nothing does once
-the bar has been shown: that would be trading on its own prices.
+it filled. So such an exit meets what came of the bar after the entry, at prices after that alone. A market order does not:
+like every other it waits for the next open.
+
+Who answers must not know what came later in the bar. So there is a rest only where the entry was the symbol's one order
+while the bar traded: each other one, filled or not, would tell how far prices went. It is met once, by the first exit,
+whose own fate would tell the same. And nothing meets it once the bar has been shown.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ class SameBar:
     def __init__(self, matching: Matching) -> None:
         self._matching = matching
         self._bars: Bars | None = None
-        self._rests: dict[str, tuple[bool, Path]] = {}
+        self._rests: dict[str, Path] = {}
 
     def rest(self, order: WorkingOrder, bars: Bars) -> Path | None:
         """Return what of the bars that end now a new exit may meet, None for nothing."""
@@ -39,29 +42,26 @@ class SameBar:
             return None
         if bars is not self._bars:
             self._bars, self._rests = bars, self._find(bars)
-        position, found = listing.holding.quantity, self._rests.get(listing.symbol)
-        if found is None or not position or order.is_buy is (position > ZERO):
+        path = self._rests.pop(listing.symbol, None)
+        if path is None or self._matching.traded_at_close(listing, bars):  # nothing comes after the close
             return None
-        if self._matching.traded_at_close(listing, bars):  # nothing comes after the close
-            return None
-        entry_buys, path = found
-        return (
-            path if entry_buys is not order.is_buy else None
-        )  # else the position is what an exit before has made of it
+        position = listing.holding.quantity
+        return path if position and order.is_buy is not (position > ZERO) else None
 
-    def _find(self, bars: Bars) -> dict[str, tuple[bool, Path]]:
-        """Return, by symbol, the last execution that made a position greater: whether it bought, and the path from it on."""
-        found: dict[str, tuple[bool, Path]] = {}
-        by_symbol: dict[str, list[Trade]] = {}
+    def _find(self, bars: Bars) -> dict[str, Path]:
+        """Return, by symbol whose one order has made its position greater, the path from there on."""
+        found: dict[str, Path] = {}
+        trades: dict[str, Trade | None] = {}
         for trade in self._matching.trades(bars):
-            by_symbol.setdefault(trade[0].listing.symbol, []).append(trade)
-        for symbol, trades in by_symbol.items():
-            position = trades[0][0].listing.holding.quantity
-            for order, report in reversed(trades):
-                if position and order.is_buy is (position > ZERO):
-                    found[symbol] = order.is_buy, self._from(order, report, position, bars)
-                    break
-                position -= report.fill.quantity if order.is_buy else -report.fill.quantity
+            symbol = trade[0].listing.symbol
+            trades[symbol] = None if symbol in trades else trade
+        for symbol, alone in trades.items():
+            if alone is None:
+                continue
+            order, report = alone
+            position = order.listing.holding.quantity
+            if position and order.is_buy is (position > ZERO) and order.listing.was_alone(order, bars.end_ns):
+                found[symbol] = self._from(order, report, position, bars)
         return found
 
     def _from(self, order: WorkingOrder, report: Executed, position: Decimal, bars: Bars) -> Path:

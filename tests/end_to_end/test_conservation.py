@@ -10,9 +10,9 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-import msgspec
 from books import disagreements
-from hypothesis import HealthCheck, given, settings
+from fair_fills import FairFills, check_charges, exact, executions
+from hypothesis import HealthCheck, Phase, given, settings
 from random_trading import ACTIONS_OF_COMPANIES, PLANS, SETTINGS, STEPS, SYMBOLS, RandomRun
 
 from ordersmith.actors.actor import Record
@@ -21,21 +21,21 @@ from ordersmith.actors.events import (
     CashMoved,
     DividendAccrued,
     OrderFilled,
-    OrderReplaced,
-    OrderRestated,
-    OrderSubmitted,
     PositionAdjusted,
 )
 from ordersmith.actors.machines.exposure import Exposure
+from ordersmith.actors.machines.order import OrderMachine
 from ordersmith.actors.machines.position import Ledger
-from ordersmith.actors.model import Order, OrderStatus, OrderType, Side, TimeInForce
+from ordersmith.actors.model import Side
 from ordersmith.actors.ports import AdjustmentCause, CashKind
+from ordersmith.supervisor.from_settings import exchange_rules
 from ordersmith.supervisor.result import BacktestResult
 
 PROFILE = settings(
     max_examples=300,
     deadline=None,
     derandomize=True,
+    phases=(Phase.explicit, Phase.generate, Phase.shrink),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 
@@ -44,59 +44,26 @@ SLACK = Fraction(1, 10**9)
 """How far equity may be off by last prices that were counted in new shares: they are floats."""
 
 
-def exact(value: Decimal | float) -> Fraction:
-    return Fraction(str(value) if isinstance(value, Decimal) else repr(value))
-
-
-class Execution(msgspec.Struct):
-    """A fill with the order that it filled, as it was then, and since when it was live."""
-
-    event: OrderFilled
-    at_ns: int
-    order: Order
-    live_ns: int
-
-    @property
-    def sign(self) -> int:
-        return 1 if self.event.side is Side.BUY else -1
-
-
-def executions(records: Iterator[Record]) -> list[Execution]:
-    """Return all fills, each with the terms that its order had then."""
-    legs: dict[str, tuple[Order, int]] = {}
-    found = []
-    for record in records:
-        event = record.event
-        if isinstance(event, OrderSubmitted):
-            legs[event.client_order_id] = (event.order, record.at_ns)
-        elif isinstance(event, OrderReplaced | OrderRestated):
-            order, live_ns = legs[event.client_order_id]
-            live_ns = record.at_ns if isinstance(event, OrderReplaced) else live_ns
-            legs[event.client_order_id] = (event.terms.applied_to(order), live_ns)
-        elif isinstance(event, OrderFilled):
-            order, live_ns = legs[event.client_order_id]
-            found.append(Execution(event, record.at_ns, order, live_ns))
-    return found
-
-
 class Auditor:
     """Goes through a run bar by bar and compares everybody's books."""
 
     def __init__(self, run: RandomRun) -> None:
         self.run = run
+        self.rules = exchange_rules(run.settings)
         self.last: dict[str, Fraction] = {}
         self.result = BacktestResult(run.backtest, 1.0)
 
-    def audit(self) -> list[Execution]:
+    def audit(self) -> None:
         for bars in self.run:
             for action in bars.actions:  # until its next bar a symbol's last price is what the action makes of it
-                if action.symbol in self.last:
+                if action.symbol in self.last and action.new_symbol:
+                    self.last.setdefault(action.new_symbol, self.last[action.symbol])
+                elif action.symbol in self.last:
                     left = max(self.last[action.symbol] - exact(action.amount), Fraction(0))
                     self.last[action.symbol] = left / exact(action.ratio)
             self.last |= {symbol: exact(bars.close(symbol)) for symbol in bars}
             self.agree()
             self.balance()
-        return executions(self.result.records())
 
     def view(self, name: str) -> Any:
         return self.run.backtest.dispatcher.view(name)
@@ -109,34 +76,35 @@ class Auditor:
         held = {symbol: holding.quantity for symbol, holding in account.holdings.items()}
         assert {s: r.position for s, r in risk.symbols.items() if r.position} == {s: q for s, q in held.items() if q}
         assert risk.cash == account.cash
-        orders = self.orders()
-        assert not disagreements(self.run.backtest.exchange, account.cash, held, orders)
+        orders = [machine.status() for machine in self.machines()]
+        assert not disagreements(self.run.backtest.exchange, account.cash, held, orders, self.run.under_way)
         rest = {status.client_order_id: status.remaining_quantity for status in orders if not status.is_closed}
-        assert {order_id: r.remaining for order_id, r in exposure.open.items()} == rest
-        for symbol, side_of in ((s, r) for s, r in risk.symbols.items()):
+        asked = {each.order.client_order_id for each in self.machines() if each.next_wire_id}
+        left = {order_id: r.remaining for order_id, r in exposure.open.items() if r.remaining or order_id not in asked}
+        assert left == rest  # an order that has filled keeps what is offered to it until its replacement is refused
+        offered = {order_id for order_id, r in exposure.open.items() if r.offered is not None}
+        assert asked & rest.keys() <= offered <= asked
+        for symbol, side_of in risk.symbols.items():
             for side, reserved in ((Side.BUY, side_of.open_buy), (Side.SELL, side_of.open_sell)):
-                mine = (s for s in orders if not s.is_closed and (s.symbol, s.side) == (symbol, side))
-                assert reserved == sum((status.remaining_quantity for status in mine), Decimal(0))
-        if not any(status.side is Side.BUY for status in orders if not status.is_closed):
+                mine = [r for r in exposure.open.values() if (r.symbol, r.side) == (symbol, side)]
+                assert reserved == sum((each.held()[0] for each in mine), Decimal(0))
+        if not any(each.side is Side.BUY for each in exposure.open.values()):
             assert risk.reserved == 0
 
-    def orders(self) -> list[OrderStatus]:
-        cells = self.run.backtest.dispatcher.cells.values()
-        return [cell.actor.machine.status() for cell in cells if cell.entity]
+    def machines(self) -> list[OrderMachine]:
+        return [cell.actor.machine for cell in self.run.backtest.dispatcher.cells.values() if cell.entity]
 
     def balance(self) -> None:
         """Cash and positions at last prices are the start, traded at the market, less costs, and what came without a trade."""
         start = exact(self.run.settings.execution.backtest.account.cash)
         cash, at_market, costs = start, start, Fraction(0)
         held: dict[str, Fraction] = dict.fromkeys(SYMBOLS, Fraction(0))
-        for each in executions(self.result.records()):
-            fill, symbol = each.event.fill, each.event.symbol
-            quantity, price = exact(fill.quantity), exact(fill.price)
-            cash -= each.sign * quantity * price + exact(fill.commission)
-            held[symbol] += each.sign * quantity
-            reference = price - each.sign * exact(fill.slippage) / quantity
-            at_market -= each.sign * quantity * reference
-            costs += exact(fill.slippage) + exact(fill.commission)
+        for each in executions(self.result.records(), self.rules):
+            commission, bought = exact(each.event.fill.commission), each.sign * each.quantity
+            cash -= bought * each.price + commission
+            held[each.event.symbol] += bought
+            at_market -= bought * each.reference
+            costs += each.cost + commission
         extra = Extra(self.result.records())
         cash += extra.cash
         for symbol, quantity in extra.held.items():
@@ -176,7 +144,9 @@ class Extra:
         if isinstance(event, PositionAdjusted):
             self.cash += exact(event.cash)
             self.held[event.symbol] = self.held.get(event.symbol, Fraction(0)) + exact(event.quantity)
-            assert (event.cause is AdjustmentCause.SPLIT) is (not event.cash)
+            if event.cause is AdjustmentCause.SYMBOL_CHANGE:
+                self.held[event.new_symbol] = self.held.get(event.new_symbol, Fraction(0)) - exact(event.quantity)
+            assert event.cash == 0 or event.cause not in {AdjustmentCause.SPLIT, AdjustmentCause.SYMBOL_CHANGE}
         elif isinstance(event, CashMoved):
             self.cash += exact(event.amount)
             self.income += exact(event.amount)
@@ -212,6 +182,10 @@ def test_nobody_wins_or_loses_by_a_corporate_action(
             if action.kind is CorporateActionKind.DIVIDEND:
                 amount = cents(held.get(action.symbol, Fraction(0)) * exact(action.amount))
                 due += [("dividend", action.symbol, amount)] if amount else []
+            elif action.kind is CorporateActionKind.SYMBOL_CHANGE:
+                shares = held.pop(action.symbol, Fraction(0))
+                held[action.new_symbol] = held.get(action.new_symbol, Fraction(0)) + shares
+                due += [("renamed", action.symbol, -shares)] if shares else []
             else:
                 shares = held.get(action.symbol, Fraction(0))
                 after = shares * exact(action.ratio).limit_denominator(1000)
@@ -228,6 +202,8 @@ def test_nobody_wins_or_loses_by_a_corporate_action(
         elif isinstance(event, PositionAdjusted) and event.cause is AdjustmentCause.CASH_IN_LIEU:
             what, symbol, quantity = booked.pop()
             booked.append((what, symbol, quantity + exact(event.quantity)))
+        elif isinstance(event, PositionAdjusted) and event.cause is AdjustmentCause.SYMBOL_CHANGE:
+            booked.append(("renamed", event.symbol, exact(event.quantity)))
     assert [(what, symbol, round(amount, 6)) for what, symbol, amount in booked] == [
         (what, symbol, round(amount, 6)) for what, symbol, amount in due
     ]
@@ -245,6 +221,8 @@ def held_at(records: list[Record], end_ns: int) -> dict[str, Fraction]:
             held[event.symbol] = held.get(event.symbol, Fraction(0)) + sign * exact(event.fill.quantity)
         elif isinstance(event, PositionAdjusted):
             held[event.symbol] = held.get(event.symbol, Fraction(0)) + exact(event.quantity)
+            if event.cause is AdjustmentCause.SYMBOL_CHANGE:
+                held[event.new_symbol] = held.get(event.new_symbol, Fraction(0)) - exact(event.quantity)
     return held
 
 
@@ -259,42 +237,32 @@ def cents(amount: Fraction) -> Fraction:
 def test_fills_stay_within_what_the_bars_give(
     options: dict[str, Any], steps: list[Any], plan: list[Any], actions: list[CorporateAction]
 ) -> None:
-    """No order exceeds its quantity, no price its bar and limit, no bar its budget, and no fill comes before its order was live."""
+    """No order exceeds its quantity, no price its bar and limit, no bar its budget, and nothing fills before it was live or triggered."""
     run = RandomRun(options, steps, plan, actions)
     for _ in run:
         pass
-    rules = run.settings.execution.backtest
-    by_end = {bars.end_ns: bars for bars in run.feed}
+    rules = exchange_rules(run.settings)
+    records = list(BacktestResult(run.backtest, 1.0).records())
+    found = executions(records, rules)
+    adjusted = {symbol for action in actions for symbol in (action.symbol, action.new_symbol)}
+    fair = FairFills(rules, run.feed.bars, adjusted)
     filled: dict[str, Decimal] = {}
-    taken: dict[tuple[int, str], Decimal] = {}
     keys: set[tuple[str, str]] = set()
-    for each in executions(BacktestResult(run.backtest, 1.0).records()):
+    for each in found:
         event, order_id = each.event, each.event.client_order_id
         filled[order_id] = filled.get(order_id, Decimal(0)) + event.fill.quantity
         assert filled[order_id] <= each.order.quantity
+        assert not event.fill.quantity % Decimal(SYMBOLS[event.symbol])
         assert (order_id, event.fill.fill_key) not in keys
         keys.add((order_id, event.fill.fill_key))
-        bars = by_end[each.at_ns]
-        assert each.live_ns < each.at_ns or (rules.fill == "close" and each.live_ns == each.at_ns)
-        check_price(each, bars, exact(rules.slippage.fraction), exact(rules.price_increment))
-        key = (each.at_ns, event.symbol)
-        taken[key] = taken.get(key, Decimal(0)) + event.fill.quantity
-        assert taken[key] <= rules.participation * Decimal(repr(bars.rows[event.symbol][4]))
-        assert not event.fill.quantity % Decimal(SYMBOLS[event.symbol])
+        fair.check(each)
+    check_charges(found, rules, fair.by_end, forced_sales(records, fair.by_end))
 
 
-def check_price(each: Execution, bars: Bars, slippage: Fraction, increment: Fraction) -> None:
-    """A price is in its bar, but for slippage and less than one increment against the order, and never beyond its limit."""
-    opened, high, low, closed, _ = map(exact, bars.rows[each.event.symbol])
-    price = exact(each.event.fill.price)
-    reference = price - each.sign * exact(each.event.fill.slippage) / exact(each.event.fill.quantity)
-    assert low <= reference <= high
-    assert 0 <= each.sign * (price - reference) < reference * slippage + increment
-    order = each.order
-    if order.limit_price is not None:
-        assert each.sign * (exact(order.limit_price) - price) >= 0
-    if order.stop_price is not None and order.limit_price is None:
-        assert each.sign * (reference - exact(order.stop_price)) >= 0
-    if order.order_type is OrderType.MARKET:
-        at_open = each.live_ns < each.at_ns and order.time_in_force is not TimeInForce.CLS
-        assert reference == (opened if at_open else closed)
+def forced_sales(records: list[Record], by_end: dict[int, Bars]) -> set[int]:
+    """Return the sessions in which a margin call closed positions: their fees are in no fill."""
+    return {
+        by_end[record.at_ns].session
+        for record in records
+        if isinstance(record.event, PositionAdjusted) and record.event.cause is AdjustmentCause.LIQUIDATION
+    }

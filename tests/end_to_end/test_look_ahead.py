@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
 
 import pytest
 
@@ -80,3 +81,33 @@ def test_who_is_told_of_a_fill_knows_no_price_after_it():
     run(Looks(), account={"type": "margin"})
     assert tuple(map(float, seen["fill"])) == (100.0, 100_000.0, 1_000.0)
     assert tuple(map(float, seen["bar"])) == (90.0, 99_900.0, 900.0)
+
+
+def test_fills_that_came_later_tell_nothing_that_can_be_traded_on():
+    """An exit that answers the entry waits for the next bar where other orders worked in this one: their fills tell how far prices went."""
+
+    class Peeks(Buyer):
+        def on_start(self) -> None:
+            self.ladder: list[str] = []
+
+        def on_bars(self, bars: Bars) -> None:
+            super().on_bars(bars)
+            if self.day == 2:
+                prices = range(101, 129)
+                self.ladder = self.submit(
+                    Order.sell("A", 1, limit_price=price, time_in_force="GTC") for price in prices
+                )
+
+        def on_order(self, status: OrderStatus) -> None:
+            if status.side == "BUY" and status.state == "FILLED":
+                reached = [
+                    known for order_id in self.ladder if (known := self.status(order_id)) and known.filled_quantity
+                ]
+                highest = max(known.order.limit_price for known in reached)
+                self.submit(
+                    Order.sell("A", 5, limit_price=highest - Decimal("5.50"), purpose="exit", time_in_force="GTC")
+                )
+
+    fills = run(Peeks(), account={"type": "margin"}, path="adaptive", participation=None)
+    assert ("SELL", "128") in fills
+    assert ("SELL", "122.50") not in fills  # the market passed it on its way to what only later fills have told

@@ -171,13 +171,12 @@ class NaiveExchange:
         if not (self.rules.same_bar_exits and waits and held * order.sign < 0 and order.symbol in self.rests):
             return
         if order.asked.purpose in (Purpose.EXIT, Purpose.PROTECTIVE):
+            _, path = self.rests.pop(order.symbol)
             rests = dict(self.rests)
-            sign, path = rests[order.symbol]
-            if sign * order.sign < 0:
-                order.peak = path[0]
-                if self.at_one_price(order, path[0], now_ns, reports):
-                    self.follow([order], path, now_ns, reports)
-            self.rests = rests  # an exit that is more than one is no entry
+            order.peak = path[0]
+            if self.at_one_price(order, path[0], now_ns, reports):
+                self.follow([order], path, now_ns, reports)
+            self.rests = rests  # the first exit has met it
 
     def place(self, order: Any) -> None:
         self.legs += 1
@@ -228,6 +227,7 @@ class NaiveExchange:
             self.began_ns = bars.start_ns
         self.budgets = {symbol: self.budget(symbol, row[4]) for symbol, row in bars.rows.items()}
         self.rests = {}
+        working = [order.symbol for order in self.open()]
         live = [
             o for o in self.open() if o.arrived_ns <= bars.start_ns and self.may_trade(o) and self.is_touched(o, bars)
         ]
@@ -236,6 +236,7 @@ class NaiveExchange:
         self.rests = {symbol: (sign, self.paths[symbol]) for symbol, (sign, _) in self.rests.items()}
         for symbol in dict.fromkeys(order.symbol for order in waiting):
             self.follow([o for o in waiting if o.symbol == symbol], self.paths[symbol], bars.end_ns, reports)
+        self.rests = {symbol: rest for symbol, rest in self.rests.items() if working.count(symbol) == 1}
         self.closes.update({symbol: exact(row[3]) for symbol, row in bars.rows.items()})
         if bars.closes_session:
             for order in [o for o in self.open() if o.in_force is TimeInForce.CLS and o.symbol in bars.rows]:

@@ -152,20 +152,21 @@ def test_rule_6_a_short_position_meets_the_high_first(market: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("bar", "exits"),
+    ("bar", "terms", "exits"),
     [
-        ((100.0, 106.0, 94.0, 96.0), []),  # the high was before the entry at 95, the stop at 93 was not met
-        ((100.0, 106.0, 92.0, 96.0), [("o2.1", 5, "93")]),
-        ((100.0, 101.0, 94.0, 99.0), [("o3.1", 5, "98")]),  # from 94 up to the close
+        ((100.0, 106.0, 94.0, 96.0), {"stop_price": "93"}, []),  # not met
+        ((100.0, 106.0, 94.0, 96.0), {"limit": "98"}, []),  # the high was before the entry at 95
+        ((100.0, 106.0, 92.0, 96.0), {"stop_price": "93"}, [("o2.1", 5, "93")]),
+        ((100.0, 101.0, 94.0, 99.0), {"limit": "98"}, [("o2.1", 5, "98")]),  # from 94 up to the close
     ],
 )
-def test_rule_6_exits_use_only_prices_after_the_entry(market: Any, bar: Any, exits: list[Any]) -> None:
+def test_rule_6_exits_use_only_prices_after_the_entry(market: Any, bar: Any, terms: Any, exits: list[Any]) -> None:
     """Exits that answer a fill inside a bar meet the rest of that bar from the entry's price on, and nothing before."""
     m = market(**RICH)
     m.bar(100.0)
     m.buy(5, "95", **GTC)
     assert fills(m.bar(*bar)) == [("o1.1", 5, "95")]
-    at_once = [*m.sell(5, stop_price="93", **EXIT), *m.sell(5, "98", **EXIT)]
+    at_once = m.sell(5, **terms, **EXIT)
     assert fills(at_once) == exits
     assert all(report.fill.at_ns == 2 * MINUTE_NS for report in at_once if isinstance(report, Executed))
 
@@ -248,16 +249,30 @@ def test_rule_8_the_orders_of_a_bar_share_its_volume_and_the_rest_stays_open(mar
     assert fills(m.bar(99.0, 101.0, 93.0, 99.0, volume=100.0)) == [("o2.1", 2, "99.0")]
 
 
-def test_rule_6_exits_follow_the_last_of_several_entries(market: Any) -> None:
-    """Of two entries that a bar reaches one after the other, exits meet what came after the second."""
+@pytest.mark.parametrize(
+    "other",
+    [("94", GTC), ("94", {}), ("80", GTC), ("80", {}), ("80", {"time_in_force": "IOC"})],
+    ids=["filled", "filled for the day", "open", "expired", "tried at the open"],
+)
+def test_rule_6_exits_wait_where_another_order_tells_of_the_bar(market: Any, other: Any) -> None:
+    """Whether another order of the symbol has filled tells how far prices went, so exits do not meet that bar."""
     m = market(**RICH)
     m.bar(100.0)
     m.buy(5, "95", **GTC)
-    m.buy(5, "94", **GTC)
-    assert len(fills(m.bar(100.0, 106.0, 92.0, 94.0))) == 2
-    assert fills(m.sell(5, "98", **EXIT)) == []
-    assert fills(m.sell(5, "93.50", **EXIT)) == [("o4.1", 5, "94")]
-    assert fills(m.sell(5, stop_price="93", **EXIT)) == [("o5.1", 5, "93")]
+    limit, terms = other
+    m.buy(5, limit, **{"time_in_force": "DAY", **terms})
+    assert fills(m.bar(100.0, 106.0, 92.0, 94.0, closes=True))
+    assert fills(m.sell(5, stop_price="93", **EXIT)) == []
+
+
+def test_rule_6_the_first_exit_alone_meets_the_rest(market: Any) -> None:
+    """What became of one exit tells where the bar went, so another one waits for the next bar, also in its place."""
+    m = market(**RICH)
+    m.bar(100.0)
+    m.buy(10, "95", **GTC)
+    m.bar(100.0, 106.0, 92.0, 96.0)
+    assert fills(m.sell(5, "99", **EXIT)) == []
+    assert fills(m.sell(5, stop_price="93", **EXIT)) == []
 
 
 def test_rule_6_a_trailing_exit_follows_from_the_entry_on(market: Any) -> None:
