@@ -95,8 +95,8 @@ def _parser(version: str) -> argparse.ArgumentParser:
     backtest.add_argument(
         "--paths",
         action="store_true",
-        help="run three times, with prices taking the worst, the likeliest and the best way through every bar, "
-        "and show what depends on it; with --out each run has a folder in DIR",
+        help="run three times, with execution.backtest.path pessimistic, adaptive and optimistic, and show what depends on it; "
+        "with --out each run has a folder in DIR",
     )
     backtest.add_argument("--seed", metavar="N", help="every random choice follows from it; the same as --set seed=N")
 
