@@ -145,7 +145,11 @@ class FairFills:
     def _check_order(self, each: Execution, bars: Bars, row: Row, at_close: bool) -> None:
         """What an order's type and time in force ask of the bar and of the market's price."""
         order, in_force, opened = each.order, each.order.time_in_force, exact(row[0])
-        session = [other for other in self.bars if other.session == bars.session and other.regular]
+        session = [
+            other
+            for other in self.bars
+            if other.session == bars.session and other.regular and each.event.symbol in other.rows
+        ]
         if in_force is TimeInForce.CLS:
             assert bars.closes_session
             assert each.reference == exact(row[3])
