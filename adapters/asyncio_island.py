@@ -12,7 +12,7 @@ import concurrent.futures
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from threading import Thread
-from typing import TypeVar, TypeVarTuple, Unpack
+from typing import NoReturn, TypeVar, TypeVarTuple
 
 import anyio
 import anyio.from_thread
@@ -57,7 +57,7 @@ class Island:
             self._portal = await anyio.to_thread.run_sync(started.result)
         self.open = True
 
-    async def call(self, function: Callable[[Unpack[Arguments]], Awaitable[T]], *arguments: Unpack[Arguments]) -> T:
+    async def call(self, function: Callable[[*Arguments], Awaitable[T]], *arguments: *Arguments) -> T:
         """Run the coroutine function in the island; return what it returns, raise what it raises.
 
         Cancelling the caller cancels the call in the island and does not wait for that: what it did is unknown. Who has
@@ -68,17 +68,14 @@ class Island:
         with anyio.CancelScope() as waiting:
             self._waiting[waiting] = None
             try:
-                return await self._portal.call_async(_contained, function, *arguments, abandon_on_cancel=True)
-            except concurrent.futures.CancelledError:
-                raise IslandDown(f"{self.name} ended during a call") from None
-            except RuntimeError as error:
-                if self.open:
-                    raise
-                raise IslandDown(f"{self.name} is not running: {error}") from error
+                outcome = await self._portal.call_async(_outcome, function, *arguments, abandon_on_cancel=True)
+            except (RuntimeError, concurrent.futures.CancelledError) as error:  # the portal's: ours is in the outcome
+                raise IslandDown(f"{self.name} ended during a call") from error
             finally:
                 del self._waiting[waiting]
                 if not self._waiting:
                     self._quiet.set()
+            return outcome()
         raise IslandDown(f"{self.name} ended, or was left behind, with a call under way")
 
     async def stop(self, deadline_s: float = STOP_S) -> bool:
@@ -138,12 +135,25 @@ class Island:
             anyio.from_thread.run_sync(self._after_end, token=host)
 
 
-async def _contained(function: Callable[[Unpack[Arguments]], Awaitable[T]], *arguments: Unpack[Arguments]) -> T:
-    """Keep an exit to its call: in an asyncio task it would take the loop down under all the others."""
+async def _outcome(function: Callable[[*Arguments], Awaitable[T]], *arguments: *Arguments) -> Callable[[], T]:
+    """Run a call, and return what returns its result or raises its exception.
+
+    An exit stays in its call: in an asyncio task it would take the loop down under all the others.
+    """
     try:
-        return await function(*arguments)
+        result = await function(*arguments)
+    except Exception as error:  # noqa: BLE001 - it is raised where the call was made
+        return _raiser(error)
     except (SystemExit, KeyboardInterrupt) as error:
-        raise IslandDown(f"a call tried to end the program: {error!r}") from error
+        return _raiser(IslandDown(f"a call tried to end the program: {error!r}"))
+    return lambda: result
+
+
+def _raiser(error: Exception) -> Callable[[], NoReturn]:
+    def fail() -> NoReturn:
+        raise error
+
+    return fail
 
 
 @asynccontextmanager

@@ -77,16 +77,13 @@ async def test_an_exception_comes_over() -> None:
 
 async def test_calls_run_side_by_side() -> None:
     """A call that waits for another one is not in its way."""
-    meeting: list[asyncio.Event] = []
+    meeting = asyncio.Event()
 
     async def wait() -> None:
-        meeting.append(asyncio.Event())
-        await meeting[0].wait()
+        await meeting.wait()
 
     async def wake() -> None:
-        while not meeting:
-            await asyncio.sleep(0)
-        meeting[0].set()
+        meeting.set()
 
     async with open_island() as island, anyio.create_task_group() as group:
         group.start_soon(island.call, wait)
@@ -175,7 +172,7 @@ async def test_a_frozen_island_is_left_behind(frozen: threading.Event) -> None:
 
     async def hang() -> None:
         began.set()
-        frozen.wait()  # noqa: ASYNC251 - what a badly written library does
+        frozen.wait()
 
     async def caller() -> None:
         with anyio.CancelScope(shield=True), pytest.raises(IslandDown, match="left behind"):
@@ -198,7 +195,7 @@ async def test_a_cancelled_caller_does_not_wait_for_a_frozen_island(frozen: thre
     """A time-out of the host's holds although the island does not answer."""
 
     async def hang() -> None:
-        frozen.wait()  # noqa: ASYNC251
+        frozen.wait()
 
     async with open_island(stop_s=0) as island:
         with anyio.move_on_after(0.02) as scope:

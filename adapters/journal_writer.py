@@ -1,0 +1,258 @@
+"""The asyncio side of the SQLite journal: one connection by aiosqlite, which opens, writes, proves and closes.
+
+Everything here runs in an island. Errors come out as JournalFault, and after one the connection is good for nothing but
+`prove`: a failed commit may have happened or not, and what a second look finds in the database may be in the kernel's
+memory only, when it was the sync that failed. So `prove` opens the file anew, compares its end with what was to be
+written, and has SQLite carry all of it over into the database and sync that, before it says that anything is durable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import aiosqlite
+
+from ..actors.errors import JournalError
+from .journal_files import Ballast, FileLock, keep_private, make_file
+from .journal_format import (
+    APPLICATION_ID,
+    ENCODING,
+    INSERT_RECORD,
+    SCHEMA,
+    VERSION,
+    Batch,
+    Head,
+    Header,
+    digest_snapshots,
+    link_boot,
+    link_group,
+    rows_of,
+)
+from .journal_problems import JournalFault, JournalProblem, fault_of
+
+T = TypeVar("T")
+Connect = Callable[[Path], sqlite3.Connection]
+
+BUSY_S = 0.3
+"""How long to wait for a lock: whoever holds one is in the wrong place, and trading halts within a second."""
+
+SETTINGS = (
+    "PRAGMA synchronous = FULL",  # in WAL mode: sync the log at every commit
+    "PRAGMA fullfsync = ON",  # where fsync alone does not reach the disk (macOS)
+    "PRAGMA checkpoint_fullfsync = ON",
+    "PRAGMA trusted_schema = OFF",
+)
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open an existing file with Python's own SQLite. Writing statements begin a transaction that has the write lock."""
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_S, isolation_level="IMMEDIATE")
+
+
+class JournalWriter:
+    """The one writer of a journal. `connect` is how a connection is made: tests bring disks that fail."""
+
+    def __init__(self, path: Path, connect: Connect = connect, ballast_bytes: int = 0) -> None:
+        self.boot = 0
+        self.head = Head(0, b"")
+        self._path = path
+        self._connect = connect
+        self._lock = FileLock(path)
+        self._ballast = Ballast(path, ballast_bytes)
+        self._database: aiosqlite.Connection | None = None
+        self._turn = asyncio.Lock()
+        self._beginning = b""
+
+    async def open(self) -> None:
+        """Lock the journal, make it if it is new, prove its end, and begin a boot; `boot` and `head` are then set."""
+        await asyncio.to_thread(self._lock.take)
+        try:
+            await self._guarded(self._open)
+        except BaseException:
+            await self._drop()
+            self._lock.release()
+            raise
+
+    async def write(self, batch: Batch) -> Head:
+        """Make a batch durable: one transaction. After a failure only `prove` is allowed."""
+        return await self._guarded(self._write, batch)
+
+    async def prove(self, batch: Batch | None) -> Head:
+        """Open the database anew, find out whether `batch` is in it, write it if it is not, and return what is durable."""
+        return await self._guarded(self._prove, batch)
+
+    async def free_ballast(self) -> None:
+        await asyncio.to_thread(self._ballast.free)
+
+    async def fill_ballast(self) -> None:
+        await self._guarded(asyncio.to_thread, self._ballast.fill)
+
+    async def save_snapshots(self, number: int, states: Mapping[str, bytes], format_: str) -> None:
+        """Keep the states of actors as of record `number`, the end of a group, and drop all sets but the last two."""
+        await self._guarded(self._save_snapshots, number, states, format_)
+
+    async def close(self) -> None:
+        """Close the database, which empties the log into it, and let others trade the journal."""
+        async with self._turn:
+            await self._drop()
+            self._lock.release()
+
+    # --- Under the lock ------------------------------------------------------------------------------------------------
+
+    async def _guarded(self, work: Callable[..., Awaitable[T]], *arguments: Any) -> T:
+        """One at a time: a transaction takes several calls. And every error says which file and what to do."""
+        async with self._turn:
+            try:
+                return await work(*arguments)
+            except (sqlite3.Error, OSError, ValueError) as error:  # ValueError: aiosqlite's, of a closed connection
+                raise fault_of(error, self._path) from error
+
+    async def _open(self) -> None:
+        await asyncio.to_thread(make_file, self._path)
+        database, new = await self._join()
+        await asyncio.to_thread(keep_private, self._path)
+        if new:
+            await self._create(database)
+        self._beginning = (await self._checked_header()).link
+        self.head = await self._end()
+        await self._begin_boot(database)
+        await self._carry_over()
+
+    async def _join(self) -> tuple[aiosqlite.Connection, bool]:
+        """Connect, and return whether the file is empty. Nothing is changed in a file that is somebody else's."""
+        self._database = database = await aiosqlite.Connection(lambda: self._connect(self._path), iter_chunk_size=64)
+        (mark,), (tables,) = (
+            await self._row("PRAGMA application_id"),
+            await self._row("SELECT count(*) FROM sqlite_master"),
+        )
+        if mark != APPLICATION_ID and (mark or tables):
+            raise JournalFault(JournalProblem.NOT_A_JOURNAL, self._path)
+        mode = await self._row("PRAGMA journal_mode = WAL")
+        if mode != ("wal",):
+            raise JournalFault(JournalProblem.IO_ERROR, self._path, f"no write-ahead log is possible here: {mode}")
+        for setting in SETTINGS:
+            await self._row(setting)
+        return database, not tables
+
+    async def _create(self, database: aiosqlite.Connection) -> None:
+        """Make the tables, all or none: a file that was left empty by a crash is new still."""
+        salt, created_ns = os.urandom(16), time.time_ns()
+        header = f"INSERT INTO header VALUES (1, {VERSION}, {ENCODING}, {created_ns}, x'{salt.hex()}')"  # noqa: S608
+        marks = (f"PRAGMA application_id = {APPLICATION_ID}", f"PRAGMA user_version = {VERSION}")
+        await database.executescript(";\n".join(("BEGIN IMMEDIATE", *SCHEMA, header, *marks, "COMMIT")))
+
+    async def _checked_header(self) -> Header:
+        """Return the header of a journal that this program can continue."""
+        version = await self._row("PRAGMA user_version")
+        row = await self._row("SELECT version, encoding, created_ns, salt FROM header")
+        return check_header(self._path, version, row, await self._rows("SELECT sql FROM sqlite_master"))
+
+    async def _end(self) -> Head:
+        row = await self._row("SELECT number, chain FROM records ORDER BY number DESC LIMIT 1")
+        if row is None:
+            return Head(0, self._beginning)
+        if row[1] is None:
+            raise JournalFault(JournalProblem.EDITED, self._path, f"record {row[0]} is the last and ends no group")
+        return Head(*row)
+
+    async def _begin_boot(self, database: aiosqlite.Connection) -> None:
+        last = await self._row("SELECT boot, chain FROM boots ORDER BY boot DESC LIMIT 1") or (0, self._beginning)
+        boot, at_ns = last[0] + 1, time.time_ns()
+        link = link_boot(last[1], boot, at_ns, self.head)
+        await database.execute("INSERT INTO boots VALUES (?, ?, ?, ?)", (boot, at_ns, self.head.number, link))
+        await database.commit()
+        self.boot = boot
+
+    async def _write(self, batch: Batch) -> Head:
+        database = self._joined()
+        link = link_group(self.head.link, self.boot, batch)
+        await database.executemany(INSERT_RECORD, rows_of(batch, self.boot, link))
+        await database.commit()
+        self.head = Head(batch.last, link)
+        return self.head
+
+    async def _prove(self, batch: Batch | None) -> Head:
+        await self._drop()
+        await self._join()
+        if (await self._checked_header()).link != self._beginning:
+            raise JournalFault(
+                JournalProblem.EDITED, self._path, "this is another journal than the one that was opened"
+            )
+        if await self._row("SELECT max(boot) FROM boots") != (self.boot,):
+            raise JournalFault(JournalProblem.FENCED, self._path)
+        end = await self._end()
+        written = batch and Head(batch.last, link_group(self.head.link, self.boot, batch))
+        if end not in (self.head, written):
+            raise JournalFault(JournalProblem.EDITED, self._path, f"it ends at {end} where {self.head} was left")
+        await self._carry_over()
+        self.head = end
+        return self.head if batch is None or end == written else await self._write(batch)
+
+    async def _carry_over(self) -> None:
+        """Copy all of the log into the database and sync both: what is found there is then durable, whatever failed before."""
+        busy, logged, carried = await self._row("PRAGMA wal_checkpoint(TRUNCATE)")
+        if busy and logged != carried:
+            raise JournalFault(JournalProblem.LOCKED, self._path, "the log could not be carried over")
+
+    async def _save_snapshots(self, number: int, states: Mapping[str, bytes], format_: str) -> None:
+        database = self._joined()
+        row = await self._row("SELECT chain FROM records WHERE number = ?", number)
+        if not row or row[0] is None:
+            raise JournalError(f"a snapshot is taken at the end of a commit, which record {number} is not")
+        digest = digest_snapshots(row[0], format_, states)
+        rows = [(number, actor, format_, state, self.boot, digest) for actor, state in states.items()]
+        try:
+            await database.execute("DELETE FROM snapshots WHERE number = ?", (number,))
+            await database.executemany("INSERT INTO snapshots VALUES (?, ?, ?, ?, ?, ?)", rows)
+            await database.execute(
+                "DELETE FROM snapshots WHERE number NOT IN (SELECT DISTINCT number FROM snapshots ORDER BY number DESC LIMIT 2)"
+            )
+            await database.commit()
+        except BaseException:
+            with suppress(sqlite3.Error, ValueError):
+                await database.rollback()
+            raise
+
+    # --- The connection ------------------------------------------------------------------------------------------------
+
+    def _joined(self) -> aiosqlite.Connection:
+        if self._database is None:
+            raise JournalFault(JournalProblem.CLOSED, self._path)
+        return self._database
+
+    async def _row(self, sql: str, *parameters: object) -> Any:
+        return next(iter(await self._rows(sql, *parameters)), None)
+
+    async def _rows(self, sql: str, *parameters: object) -> list[Any]:
+        rows: Iterable[Any] = await self._joined().execute_fetchall(sql, parameters)
+        return [tuple(row) for row in rows]
+
+    async def _drop(self) -> None:
+        """Close the connection, whatever it says: what was not committed is rolled back."""
+        database, self._database = self._database, None
+        if database is not None:
+            with suppress(sqlite3.Error, ValueError):
+                await database.close()
+
+
+def check_header(path: Path, version: Any, row: Any, statements: Iterable[tuple[str | None]]) -> Header:
+    """Return the header of a journal that this program understands and nobody has rebuilt."""
+    if version is None or version[0] > VERSION:
+        detail = f"version {version and version[0]}; this one reads up to {VERSION}"
+        raise JournalFault(JournalProblem.NEWER, path, detail)
+    if row is None or row[0] != version[0]:
+        raise JournalFault(JournalProblem.EDITED, path, "its header is missing or contradicts itself")
+    header = Header(*row)
+    if header.encoding > ENCODING:
+        detail = f"encoding {header.encoding}; this one reads up to {ENCODING}"
+        raise JournalFault(JournalProblem.NEWER, path, detail)
+    if missing := set(SCHEMA) - {sql for (sql,) in statements}:
+        raise JournalFault(JournalProblem.EDITED, path, f"changed: {min(missing).split('(')[0].strip()}")
+    return header
