@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import aiosqlite
 
 from ..actors.errors import JournalError
-from .journal_files import Ballast, FileLock, keep_private, make_file
+from .journal_files import Ballast, FileLock, keep_private, make_file, sync_folder
 from .journal_format import (
     APPLICATION_ID,
     ENCODING,
@@ -120,6 +120,9 @@ class JournalWriter:
         await asyncio.to_thread(keep_private, self._path)
         if new:
             await self._create(database)
+            # The switch to WAL left a rollback journal behind and removed it: were it to come back with a power cut,
+            # SQLite would roll the whole journal back.
+            await asyncio.to_thread(sync_folder, self._path.parent)
         self._beginning = (await self._checked_header()).link
         self.head = await self._end()
         await self._begin_boot(database)

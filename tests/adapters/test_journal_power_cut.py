@@ -1,0 +1,121 @@
+"""The power goes at every write of a run: nothing that was told committed is lost, and what is there is a prefix.
+
+Each image of a disk after a cut is opened by the real store. ORDERSMITH_TEST_ROUNDS=20 cuts in more ways at each place.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import anyio
+import pytest
+from fragile_disk import FragileDisk
+from journal_kit import quick, records, session
+
+from ordersmith.adapters import journal_files, journal_writer
+from ordersmith.adapters.journal_reader import JournalReader
+
+ROUNDS = int(os.environ.get("ORDERSMITH_TEST_ROUNDS", "1"))
+WAYS = [(0.0, False), (1.0, False), (0.5, False), (0.8, True)]
+"""Which share of the writes since the last sync survives, and whether they may be torn."""
+
+OFTEN = ["PRAGMA wal_autocheckpoint = 12"]
+
+
+@pytest.fixture
+def quick_folder() -> Iterator[Path]:
+    with quick() as folder:
+        yield folder
+
+
+@pytest.fixture
+def disk(monkeypatch) -> FragileDisk:
+    disk = FragileDisk()
+    monkeypatch.setattr(journal_files, "sync_folder", disk.sync_folder)
+    monkeypatch.setattr(journal_writer, "sync_folder", disk.sync_folder)
+    return disk
+
+
+async def reference_run(disk: FragileDisk, path: Path) -> None:
+    """Write batches of all sizes, over several checkpoints, with snapshots, an orderly end and a second boot."""
+    for counts in ((1, 3, 1, 60, 2, 7), (1, 1, 25, 4)):
+        async with session(path, connect=lambda path: disk.connect(path, OFTEN)) as running:
+            for count in counts:
+                await running.append(count)
+                disk.note("committed", running.store.durable)
+            await running.store.save_snapshots(running.store.durable, {"positions": b"state"}, "1")
+            await running.append(2)
+            disk.note("committed", running.store.durable)
+
+
+def promised(disk: FragileDisk, upto: int) -> int:
+    return max((op[1] for op in disk.log[:upto] if op[0] == "committed"), default=0)
+
+
+async def check_image(folder: Path, image: dict[str, bytes], at_least: int) -> int:
+    """Open what a cut left, as a start after it would, and return the number of its records."""
+    folder.mkdir()
+    for name, data in image.items():
+        (folder / name).write_bytes(data)
+    path = folder / "x.journal"
+    async with session(path) as running:
+        found = list(running.store.read())
+        assert len(found) == running.store.durable
+        assert running.store.durable >= at_least
+        assert found == records(1, len(found))
+        await running.append(1)
+    with JournalReader(path) as reader:
+        assert reader.verify().problem is None
+    return len(found)
+
+
+def test_a_power_cut_loses_nothing_committed(disk: FragileDisk, quick_folder: Path) -> None:
+    """After a cut at any write every committed record is there, the rest is a prefix, and the journal can be continued."""
+    (quick_folder / "run").mkdir()
+
+    async def main() -> None:
+        await reference_run(disk, quick_folder / "run" / "x.journal")
+        last = 0
+        for upto in range(len(disk.log) + 1):
+            for way in range(ROUNDS):
+                kept, torn = WAYS[(upto + way) % len(WAYS)]
+                image = disk.image(upto, random.Random(upto * 1000 + way), kept, torn)
+                last = await check_image(quick_folder / f"{upto}-{way}", image, promised(disk, upto))
+        assert last == 109
+
+    anyio.run(main)
+    assert sum(op[0] == "committed" for op in disk.log) == 12
+    assert sum(op[0] == "sync" for op in disk.log) > 20
+
+
+def test_a_disk_that_syncs_nothing_is_found_out(disk: FragileDisk, quick_folder: Path) -> None:
+    """Without the syncs the same cuts do lose what was committed: the check above can fail."""
+    (quick_folder / "run").mkdir()
+
+    async def main() -> None:
+        await reference_run(disk, quick_folder / "run" / "x.journal")
+        disk.log = [op for op in disk.log if op[0] != "sync"]
+        with pytest.raises(AssertionError):
+            await check_image(
+                quick_folder / "cut", disk.image(len(disk.log), random.Random(0), 0.0), promised(disk, len(disk.log))
+            )
+
+    anyio.run(main)
+
+
+def test_a_rollback_journal_cannot_come_back(disk: FragileDisk, quick_folder: Path) -> None:
+    """Once the journal is open, no cut brings back the file that making it needed: that would undo everything since."""
+    (quick_folder / "run").mkdir()
+
+    async def main() -> None:
+        async with session(quick_folder / "run" / "x.journal", connect=disk.connect) as running:
+            opened = len(disk.log)
+            await running.append(3)
+        for upto in range(opened, len(disk.log) + 1):
+            assert "x.journal-journal" not in disk.image(upto, random.Random(0), 0.0)
+
+    anyio.run(main)
+    assert any(op[:2] == ("delete", "x.journal-journal") for op in disk.log)
