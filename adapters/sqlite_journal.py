@@ -137,9 +137,9 @@ class SqliteJournal:
         """
         closed = False
         with anyio.CancelScope(shield=True):
-            if self._running and self._batch is not None and self.state is not StoreState.BROKEN:
+            if self._batch is not None and self.state in (StoreState.OPEN, StoreState.FAILED):
                 with anyio.move_on_after(deadline_s):
-                    await self._settled.wait()
+                    await (self._settled.wait() if self._running else self._settle(*self._batch))
             self.state = StoreState.CLOSED
             self._work.set()
             self._retry.set()
@@ -242,7 +242,7 @@ class SqliteJournal:
 
     async def _attempt(self, step: Callable[[Batch], Awaitable[Head]], batch: Batch) -> JournalFault | None:
         """Try once, in one piece even if the host cancels us; return what went wrong."""
-        with anyio.CancelScope(shield=True) as self._shield:
+        with anyio.CancelScope(shield=self._running) as self._shield:
             self._began = anyio.current_time()
             try:
                 self._head = await self._do(step, batch)

@@ -62,11 +62,10 @@ async def check_image(folder: Path, image: dict[str, bytes], at_least: int) -> i
         (folder / name).write_bytes(data)
     path = folder / "x.journal"
     async with session(path) as running:
-        found = list(running.store.read())
-        assert len(found) == running.store.durable
-        assert running.store.durable >= at_least
-        assert found == records(1, len(found))
+        found, durable = list(running.store.read()), running.store.durable
         await running.append(1)
+    assert durable >= at_least
+    assert found == records(1, durable)
     with JournalReader(path) as reader:
         assert reader.verify().problem is None
     return len(found)
