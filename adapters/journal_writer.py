@@ -69,6 +69,7 @@ class JournalWriter:
         self._database: aiosqlite.Connection | None = None
         self._turn = asyncio.Lock()
         self._beginning = b""
+        self._closing: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Lock the journal, make it if it is new, prove its end, and begin a boot; `boot` and `head` are then set."""
@@ -99,7 +100,14 @@ class JournalWriter:
         await self._guarded(self._save_snapshots, number, states, format_)
 
     async def close(self) -> None:
-        """Close the database, which empties the log into it, and let others trade the journal."""
+        """Close the database, which empties the log into it, and let others trade the journal.
+
+        That goes on, and the lock is held, when the caller stops waiting for it.
+        """
+        self._closing = self._closing or asyncio.create_task(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
         async with self._turn:
             await self._drop()
             self._lock.release()

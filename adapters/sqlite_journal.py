@@ -132,8 +132,8 @@ class SqliteJournal:
     async def close(self, deadline_s: float = STOP_S) -> bool:
         """Write what was appended, then close; return whether all of it is durable and the file is closed.
 
-        What is not written by the deadline stays unwritten. A disk that hangs keeps its thread, and the journal stays
-        locked until the process ends: nobody else may trade it while that thread may still write.
+        What is not written by the deadline stays unwritten. A disk that hangs keeps its thread and the lock until it
+        answers, or the process ends: nobody else may trade this journal while that thread may still write.
         """
         closed = False
         with anyio.CancelScope(shield=True):
@@ -143,12 +143,15 @@ class SqliteJournal:
             self.state = StoreState.CLOSED
             self._work.set()
             self._retry.set()
+            if self._began is not None and self._shield is not None:
+                self._shield.cancel()
             if self._reader is not None:
                 self._reader.close()
             with anyio.move_on_after(deadline_s + GRACE_S), suppress(IslandDown):
                 await self._island.call(self._writer.close)
                 closed = True
-            await self._island.stop(0)
+            if closed or not self._island.open:
+                await self._island.stop(0)
         return closed and self._batch is None
 
     # --- Writing ---------------------------------------------------------------------------------------------------------

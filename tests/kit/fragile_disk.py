@@ -17,6 +17,7 @@ from typing import Any
 import apsw
 
 SECTOR = 512
+MADE_TO_FAIL = {apsw.FullError: sqlite3.SQLITE_FULL, apsw.IOError: sqlite3.SQLITE_IOERR}
 NAMES = count(1)
 
 Op = tuple[Any, ...]
@@ -169,7 +170,7 @@ def _translated() -> Iterator[None]:
         yield
     except apsw.Error as error:
         translated = sqlite3.OperationalError(str(error))
-        translated.sqlite_errorcode = error.extendedresult if error.extendedresult > 0 else error.result
+        translated.sqlite_errorcode = getattr(error, "extendedresult", 0) or MADE_TO_FAIL[type(error)]
         raise translated from error
 
 
