@@ -128,9 +128,9 @@ class JournalWriter:
         await asyncio.to_thread(keep_private, self._path)
         if new:
             await self._create(database)
-            # The switch to WAL left a rollback journal behind and removed it: were it to come back with a power cut,
-            # SQLite would roll the whole journal back.
-            await asyncio.to_thread(sync_folder, self._path.parent)
+        # The switch to WAL, in this start or one that broke off, left a rollback journal behind and removed it: were that to
+        # come back with a power cut, SQLite would roll everything back.
+        await asyncio.to_thread(sync_folder, self._path.parent)
         self._beginning = (await self._checked_header()).link
         self.head = await self._end()
         await self._begin_boot(database)
