@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
+import apsw
 import pytest
 from fragile_disk import FragileDisk
 from journal_kit import quick, records, session
 
 from ordersmith.adapters import journal_files, journal_writer
+from ordersmith.adapters.journal_problems import JournalFault
 from ordersmith.adapters.journal_reader import JournalReader
 
 ROUNDS = int(os.environ.get("ORDERSMITH_TEST_ROUNDS", "1"))
@@ -105,14 +107,25 @@ def test_a_disk_that_syncs_nothing_is_found_out(disk: FragileDisk, quick_folder:
     anyio.run(main)
 
 
-def test_a_rollback_journal_cannot_come_back(disk: FragileDisk, quick_folder: Path) -> None:
-    """Once the journal is open, no cut brings back the file that making it needed: that would undo everything since."""
-    (quick_folder / "run").mkdir()
+@pytest.mark.parametrize("broken_from", [None, *range(20, 45)])
+def test_a_rollback_journal_cannot_come_back(broken_from: int | None, disk: FragileDisk, quick_folder: Path) -> None:
+    """Once the journal is open, also after a start that broke off, no cut brings back the file that making it needed.
+
+    SQLite would take it as an order to undo everything since.
+    """
+    failing = range(broken_from, broken_from + 9) if broken_from else range(0)
+    disk.fails = lambda number, call: apsw.IOError if number in failing else None
+    path = quick_folder / "x.journal"
 
     async def main() -> None:
-        async with session(quick_folder / "run" / "x.journal", connect=disk.connect) as running:
-            opened = len(disk.log)
-            await running.append(3)
+        for _ in range(12):
+            try:
+                async with session(path, connect=disk.connect) as running:
+                    opened = len(disk.log)
+                    await running.append(3)
+                break
+            except JournalFault:
+                continue
         for upto in range(opened, len(disk.log) + 1):
             assert "x.journal-journal" not in disk.image(upto, random.Random(0), 0.0)
 
