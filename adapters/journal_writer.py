@@ -56,6 +56,20 @@ def connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_S, isolation_level="IMMEDIATE")
 
 
+class _Connection(aiosqlite.Connection):
+    """One whose end can be waited for when it could not be made: its thread reports to the loop, which must live till then."""
+
+    _end: asyncio.Future[Any] | None = None
+
+    def stop(self) -> asyncio.Future[Any] | None:
+        self._end = super().stop()
+        return self._end
+
+    async def ended(self) -> None:
+        if self._end is not None:
+            await self._end
+
+
 class JournalWriter:
     """The one writer of a journal. `connect` is how a connection is made: tests bring disks that fail."""
 
@@ -138,7 +152,12 @@ class JournalWriter:
 
     async def _join(self) -> tuple[aiosqlite.Connection, bool]:
         """Connect, and return whether the file is empty. Nothing is changed in a file that is somebody else's."""
-        self._database = database = await aiosqlite.Connection(lambda: self._connect(self._path), iter_chunk_size=64)
+        database = _Connection(lambda: self._connect(self._path), iter_chunk_size=64)
+        try:
+            self._database = await database
+        except BaseException:
+            await database.ended()
+            raise
         (mark,), (tables,) = (
             await self._row("PRAGMA application_id"),
             await self._row("SELECT count(*) FROM sqlite_master"),
