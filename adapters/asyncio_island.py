@@ -4,25 +4,29 @@ The same on an asyncio host as on a trio host, so that there is one path to test
 with a result or an exception. Nothing here blocks the host's loop: not a start, not a call into an island that is
 frozen, not the stop of one. A thread that does not end by its deadline is left behind; it is a daemon, so the process
 can end, and whoever waited for it is told.
+
+anyio's portals can do as much; a call through them takes twice as long, and every commit of the journal is one.
 """
 
 from __future__ import annotations
 
-import concurrent.futures
-from collections.abc import AsyncIterator, Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from threading import Thread
-from typing import NoReturn, TypeVar, TypeVarTuple
+from typing import Any, Generic, NoReturn, TypeVar, TypeVarTuple
 
 import anyio
-import anyio.from_thread
 import anyio.lowlevel
-import anyio.to_thread
 
 from ..actors.errors import OrdersmithError
 
 T = TypeVar("T")
 Arguments = TypeVarTuple("Arguments")
+Work = Callable[[], Coroutine[Any, Any, Callable[[], T]]]
+Post = Callable[[Callable[[], object]], object]
+"""Has a function called in a loop's own thread, soon; raises RuntimeError if that loop is gone."""
 
 STOP_S = 5.0
 """How long calls may go on when the island stops."""
@@ -41,20 +45,22 @@ class Island:
     def __init__(self, name: str = "asyncio-island") -> None:
         self.name = name
         self.open = False
-        self._portal: anyio.from_thread.BlockingPortal | None = None
+        self._thread: Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._leave = asyncio.Event()
         self._waiting: dict[anyio.CancelScope, None] = {}
-        self._quiet = anyio.Event()
-        self._ended = anyio.Event()
+        self._begun, self._quiet, self._ended = anyio.Event(), anyio.Event(), anyio.Event()
+        self._post_to_host: Post = _no_host
 
     async def start(self) -> None:
         """Return when the island's loop runs."""
-        if self._portal is not None:
+        if self._thread is not None:
             raise RuntimeError(f"{self.name} was started before; make a new island")
-        started: concurrent.futures.Future[anyio.from_thread.BlockingPortal] = concurrent.futures.Future()
-        arguments = (started, anyio.lowlevel.current_token())
-        Thread(target=self._live, args=arguments, name=self.name, daemon=True).start()
+        self._post_to_host = _post_here()
+        self._thread = Thread(target=self._live, name=self.name, daemon=True)
+        self._thread.start()
         with anyio.CancelScope(shield=True):  # a loop starts within milliseconds, and a thread cannot be called off
-            self._portal = await anyio.to_thread.run_sync(started.result)
+            await self._begun.wait()
         self.open = True
 
     async def call(self, function: Callable[[*Arguments], Awaitable[T]], *arguments: *Arguments) -> T:
@@ -63,46 +69,42 @@ class Island:
         Cancelling the caller cancels the call in the island and does not wait for that: what it did is unknown. Who has
         to know shields the caller; a stop past its deadline still gets through, as IslandDown.
         """
-        if not self.open or self._portal is None:
+        if not self.open or self._loop is None:
             raise IslandDown(f"{self.name} is not running")
+        call: _Call[T] = _Call(self._loop, self._post_to_host, partial(_outcome, function, *arguments))
         with anyio.CancelScope() as waiting:
             self._waiting[waiting] = None
             try:
-                outcome = await self._portal.call_async(_outcome, function, *arguments, abandon_on_cancel=True)
-            except (RuntimeError, concurrent.futures.CancelledError) as error:  # the portal's: ours is in the outcome
-                raise IslandDown(f"{self.name} ended during a call") from error
+                await call.wait()
             finally:
                 del self._waiting[waiting]
                 if not self._waiting:
                     self._quiet.set()
-            return outcome()
-        raise IslandDown(f"{self.name} ended, or was left behind, with a call under way")
+        if call.outcome is None:
+            raise IslandDown(f"{self.name} ended, or was left behind, with a call under way")
+        return call.outcome()
 
     async def stop(self, deadline_s: float = STOP_S) -> bool:
         """Take no more calls, let those under way end, cancel the rest at the deadline; return whether the thread ended.
 
         With a deadline of zero they are cancelled at once. False means that the thread hangs in something that cannot be
-        cancelled: it was left behind, and whoever waited for it gets IslandDown. Takes no longer than the deadline and
-        two grace times, and a cancelled caller does not cut it short.
+        cancelled: it was left behind, and whoever waited for it gets IslandDown. Takes no longer than the deadline and a
+        grace time, and a cancelled caller does not cut it short.
         """
         self.open = False
-        if self._portal is None:
+        if self._loop is None:
             return True
         with anyio.CancelScope(shield=True):
-            if deadline_s > 0:
-                await self._wait_until_quiet(deadline_s)
-            with anyio.move_on_after(GRACE_S), suppress(RuntimeError, concurrent.futures.CancelledError):
-                await self._portal.call_async(self._portal.stop, True, abandon_on_cancel=True)
+            if deadline_s > 0 and self._waiting:
+                self._quiet = anyio.Event()
+                with anyio.move_on_after(deadline_s):
+                    await self._quiet.wait()
+            with suppress(RuntimeError):  # it has ended by itself
+                self._loop.call_soon_threadsafe(self._leave.set)
             with anyio.move_on_after(GRACE_S):
                 await self._ended.wait()
             self._abandon()
         return self._ended.is_set()
-
-    async def _wait_until_quiet(self, deadline_s: float) -> None:
-        self._quiet = anyio.Event()
-        if self._waiting:
-            with anyio.move_on_after(deadline_s):
-                await self._quiet.wait()
 
     def _abandon(self) -> None:
         for waiting in self._waiting:
@@ -114,25 +116,57 @@ class Island:
         self._ended.set()
         self._abandon()
 
-    def _live(
-        self,
-        started: concurrent.futures.Future[anyio.from_thread.BlockingPortal],
-        host: anyio.lowlevel.EventLoopToken,
-    ) -> None:
-        """Be the island's thread."""
+    def _live(self) -> None:
+        """Be the island's thread. Leaving `serve` cancels whatever still runs and waits for it."""
 
         async def serve() -> None:
-            async with anyio.from_thread.BlockingPortal() as portal:
-                started.set_result(portal)
-                await portal.sleep_until_stopped()
+            self._loop = asyncio.get_running_loop()
+            self._post_to_host(self._begun.set)
+            await self._leave.wait()
 
-        try:
-            anyio.run(serve, backend="asyncio")
-        except BaseException as error:  # noqa: BLE001 - a thread's end; a call that broke the loop has told its caller
-            if not started.done():
-                started.set_exception(IslandDown(f"{self.name} could not start: {error}"))
+        with suppress(BaseException):  # a thread's end; what broke the loop has been told to asyncio's own handler
+            asyncio.run(serve())
         with suppress(RuntimeError):  # the host's loop may be gone
-            anyio.from_thread.run_sync(self._after_end, token=host)
+            self._post_to_host(self._after_end)
+
+
+class _Call(Generic[T]):
+    """A coroutine on its way through the island's loop. `outcome` is set when it ended by itself."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, post_to_host: Post, work: Work[T]) -> None:
+        self.outcome: Callable[[], T] | None = None
+        self._loop = loop
+        self._post_to_host = post_to_host
+        self._work = work
+        self._task: asyncio.Task[Callable[[], T]] | None = None
+        self._done = anyio.Event()
+
+    async def wait(self) -> None:
+        """Return when the coroutine ended, or, if the caller is cancelled, has been told to."""
+        try:
+            self._loop.call_soon_threadsafe(self._begin)
+        except RuntimeError:  # the loop is closed
+            return
+        try:
+            await self._done.wait()
+        finally:
+            if not self._done.is_set():
+                with suppress(RuntimeError):
+                    self._loop.call_soon_threadsafe(self._cancel)
+
+    def _begin(self) -> None:
+        self._task = self._loop.create_task(self._work())
+        self._task.add_done_callback(self._end)
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def _end(self, task: asyncio.Task[Callable[[], T]]) -> None:
+        if not task.cancelled() and task.exception() is None:
+            self.outcome = task.result()
+        with suppress(RuntimeError):  # the host's loop may be gone
+            self._post_to_host(self._done.set)
 
 
 async def _outcome(function: Callable[[*Arguments], Awaitable[T]], *arguments: *Arguments) -> Callable[[], T]:
@@ -154,6 +188,17 @@ def _raiser(error: Exception) -> Callable[[], NoReturn]:
         raise error
 
     return fail
+
+
+def _post_here() -> Post:
+    """Return how another thread has something called in the loop that is running here: trio's way, or asyncio's."""
+    loop: Any = anyio.lowlevel.current_token().native_token
+    post: Post = getattr(loop, "run_sync_soon", None) or loop.call_soon_threadsafe
+    return post
+
+
+def _no_host(_: Callable[[], object]) -> NoReturn:
+    raise RuntimeError("the island was not started")
 
 
 @asynccontextmanager

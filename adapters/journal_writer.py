@@ -30,6 +30,7 @@ from .journal_format import (
     Batch,
     Head,
     Header,
+    Row,
     digest_snapshots,
     link_boot,
     link_group,
@@ -57,15 +58,25 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 class _Connection(aiosqlite.Connection):
-    """One whose end can be waited for when it could not be made: its thread reports to the loop, which must live till then."""
+    """A connection that writes a group in one go, and whose end can be waited for."""
 
     _end: asyncio.Future[Any] | None = None
+
+    async def commit_many(self, sql: str, rows: Iterable[Row]) -> None:
+        """Insert and commit in one visit to the thread: each visit costs more than the work that is done there."""
+
+        def work() -> None:
+            self._conn.executemany(sql, rows)
+            self._conn.commit()
+
+        await self._execute(work)  # type: ignore[no-untyped-call]
 
     def stop(self) -> asyncio.Future[Any] | None:
         self._end = super().stop()
         return self._end
 
     async def ended(self) -> None:
+        """Wait for the end of one that could not be made: its thread reports to the loop, which must live till then."""
         if self._end is not None:
             await self._end
 
@@ -80,7 +91,7 @@ class JournalWriter:
         self._connect = connect
         self._lock = FileLock(path)
         self._ballast = Ballast(path, ballast_bytes)
-        self._database: aiosqlite.Connection | None = None
+        self._database: _Connection | None = None
         self._turn = asyncio.Lock()
         self._beginning = b""
         self._closing: asyncio.Task[None] | None = None
@@ -150,14 +161,15 @@ class JournalWriter:
         await self._begin_boot(database)
         await self._carry_over()
 
-    async def _join(self) -> tuple[aiosqlite.Connection, bool]:
+    async def _join(self) -> tuple[_Connection, bool]:
         """Connect, and return whether the file is empty. Nothing is changed in a file that is somebody else's."""
         database = _Connection(lambda: self._connect(self._path), iter_chunk_size=64)
         try:
-            self._database = await database
+            await database
         except BaseException:
             await database.ended()
             raise
+        self._database = database
         (mark,), (tables,) = (
             await self._row("PRAGMA application_id"),
             await self._row("SELECT count(*) FROM sqlite_master"),
@@ -171,7 +183,7 @@ class JournalWriter:
             await self._row(setting)
         return database, not tables
 
-    async def _create(self, database: aiosqlite.Connection) -> None:
+    async def _create(self, database: _Connection) -> None:
         """Make the tables, all or none: a file that was left empty by a crash is new still."""
         salt, created_ns = os.urandom(16), time.time_ns()
         header = f"INSERT INTO header VALUES (1, {VERSION}, {ENCODING}, {created_ns}, x'{salt.hex()}')"  # noqa: S608
@@ -192,7 +204,7 @@ class JournalWriter:
             raise JournalFault(JournalProblem.EDITED, self._path, f"record {row[0]} is the last and ends no group")
         return Head(*row)
 
-    async def _begin_boot(self, database: aiosqlite.Connection) -> None:
+    async def _begin_boot(self, database: _Connection) -> None:
         last = await self._row("SELECT boot, chain FROM boots ORDER BY boot DESC LIMIT 1") or (0, self._beginning)
         boot, at_ns = last[0] + 1, time.time_ns()
         link = link_boot(last[1], boot, at_ns, self.head)
@@ -203,8 +215,7 @@ class JournalWriter:
     async def _write(self, batch: Batch) -> Head:
         database = self._joined()
         link = link_group(self.head.link, self.boot, batch)
-        await database.executemany(INSERT_RECORD, rows_of(batch, self.boot, link))
-        await database.commit()
+        await database.commit_many(INSERT_RECORD, rows_of(batch, self.boot, link))
         self.head = Head(batch.last, link)
         return self.head
 
@@ -252,7 +263,7 @@ class JournalWriter:
 
     # --- The connection ------------------------------------------------------------------------------------------------
 
-    def _joined(self) -> aiosqlite.Connection:
+    def _joined(self) -> _Connection:
         if self._database is None:
             raise JournalFault(JournalProblem.CLOSED, self._path)
         return self._database

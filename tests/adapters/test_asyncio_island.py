@@ -217,7 +217,7 @@ async def test_an_exit_ends_only_its_call() -> None:
 
 
 async def test_a_loop_that_breaks_tells_its_callers() -> None:
-    """A callback that takes the loop down ends the island: waiting callers get IslandDown, and so does the next call."""
+    """A callback that takes the loop down ends the island: waiting callers get IslandDown, and so do later calls."""
 
     async def break_loop() -> None:
         asyncio.get_running_loop().call_soon(sys.exit, 3)
@@ -227,6 +227,8 @@ async def test_a_loop_that_breaks_tells_its_callers() -> None:
     await island.start()
     with pytest.raises(IslandDown):
         await island.call(break_loop)
+    while island.open:
+        await anyio.lowlevel.checkpoint()
     with pytest.raises(IslandDown):
         await island.call(add, 1, 1)
     assert await island.stop()
