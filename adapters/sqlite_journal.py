@@ -89,6 +89,7 @@ class SqliteJournal:
         self._failed: Callable[[JournalFault], None] = lambda _: None
         self._restored: Callable[[], None] = lambda: None
         self._running = False
+        self._in_doubt = False  # whether the batch was tried, and how that ended is not known
         self._work, self._settled = anyio.Event(), anyio.Event()
         self._retry, self._attempted = anyio.Event(), anyio.Event()
         self._began: float | None = None
@@ -223,9 +224,8 @@ class SqliteJournal:
 
     async def _settle(self, batch: Batch, committed: Callable[[int], None]) -> None:
         """Make a batch durable, however often it takes; give up when the fault is final or the store closes."""
-        step = self._writer.write
         for wait_s in chain(RETRY_S, repeat(RETRY_S[-1])):
-            fault = await self._attempt(step, batch)
+            fault = await self._attempt(self._writer.prove if self._in_doubt else self._writer.write, batch)
             self._attempted.set()
             if fault is None:
                 self._take(committed)
@@ -241,14 +241,14 @@ class SqliteJournal:
             self._retry = anyio.Event()
             if self.state is StoreState.CLOSED:
                 return
-            step = self._writer.prove
 
     async def _attempt(self, step: Callable[[Batch], Awaitable[Head]], batch: Batch) -> JournalFault | None:
         """Try once, in one piece even if the host cancels us; return what went wrong."""
         with anyio.CancelScope(shield=self._running) as self._shield:
-            self._began = anyio.current_time()
+            self._began, self._in_doubt = anyio.current_time(), True
             try:
                 self._head = await self._do(step, batch)
+                self._in_doubt = False
                 return None
             except JournalFault as fault:
                 return fault

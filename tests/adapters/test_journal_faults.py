@@ -406,6 +406,41 @@ async def test_a_failed_commit_that_happened_is_found(path: Path) -> None:
 
 
 @pytest.mark.anyio
+async def test_closing_writes_what_a_cancelled_run_could_not(path: Path, monkeypatch) -> None:
+    """A batch whose commit failed, with nobody running any more, is proved and written by `close` when the disk is well again."""
+    monkeypatch.setattr(sqlite_journal, "RETRY_S", (60.0,))
+    ill, faults, told = [True], [], []
+
+    class Ill(sqlite3.Connection):
+        def commit(self):
+            if ill and self.execute("SELECT count(*) FROM records").fetchone()[0]:
+                error = sqlite3.OperationalError("disk I/O error")
+                error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+                raise error
+            super().commit()
+
+    def made(path: Path) -> sqlite3.Connection:
+        return sqlite3.connect(path, isolation_level="IMMEDIATE", factory=Ill)
+
+    store = SqliteJournal(path, connect=made, ballast_bytes=0)
+    await store.open()
+    store.watch(faults.append, lambda: None)
+    async with anyio.create_task_group() as group:
+        group.start_soon(store.run)
+        store.append(*batch(1, records(1, 3)), told.append)
+        with anyio.fail_after(10):
+            while not faults:
+                await anyio.lowlevel.checkpoint()
+        group.cancel_scope.cancel()
+    assert told == []
+    ill.clear()
+    assert await store.close()
+    assert told == [3]
+    with JournalReader(path) as reader:
+        assert list(reader.read()) == records(1, 3)
+
+
+@pytest.mark.anyio
 async def test_records_of_somebody_else_end_the_writing(path: Path) -> None:
     """When the file ends elsewhere than it was left, nothing more is written, and the fault is final."""
     async with session(path) as running:
