@@ -24,7 +24,7 @@ from ordersmith.adapters import journal_files, journal_writer, sqlite_journal
 from ordersmith.adapters.journal_files import beside
 from ordersmith.adapters.journal_problems import JournalFault, JournalProblem
 from ordersmith.adapters.journal_reader import JournalReader
-from ordersmith.adapters.journal_writer import connect
+from ordersmith.adapters.journal_writer import JournalWriter, connect
 from ordersmith.adapters.sqlite_journal import SqliteJournal, StoreState
 
 ROUNDS = int(os.environ.get("ORDERSMITH_TEST_ROUNDS", "1"))
@@ -381,6 +381,22 @@ async def test_a_replaced_writer_cannot_write(path: Path) -> None:
         assert running.committed == [2]
     with JournalReader(path) as reader:
         assert list(reader.read()) == records(1, 2)
+
+
+@pytest.mark.anyio
+async def test_a_second_look_tells_a_replaced_writer(path: Path) -> None:
+    """After a failed commit, records of a later boot mean that this writer was replaced, not that the file was edited."""
+    writer = JournalWriter(path)
+    await writer.open()
+    other = sqlite3.connect(path)
+    other.execute("INSERT INTO boots VALUES (2, 0, 0, zeroblob(32))")
+    other.execute("INSERT INTO records VALUES (1, 'X', NULL, x'00', 2, zeroblob(32))")
+    other.commit()
+    other.close()
+    with pytest.raises(JournalFault) as raised:
+        await writer.prove(batch(1, records(1, 1)))
+    assert raised.value.problem is JournalProblem.FENCED
+    await writer.close()
 
 
 @pytest.mark.anyio
