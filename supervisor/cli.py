@@ -1,4 +1,4 @@
-"""The command line: `ordersmith backtest` and `ordersmith check`.
+"""The command line: `ordersmith backtest`, `ordersmith check` and `ordersmith journal`.
 
 Exit status: 0 for a run that finished or a configuration without a fault, 1 for a run that broke off, 2 for what is
 wrong before a run begins (usage, configuration, strategy, data), 130 for Ctrl-C. Results go to standard output,
@@ -35,14 +35,17 @@ CONFIG is a YAML file; examples/all-settings.yaml has every key with its default
 """
 
 
+WITH_CONFIG = ("backtest", "check")
+
+
 def main(arguments: Sequence[str] | None = None, version: str = "") -> int:
     """Run a command and return its exit status."""
     parser = _parser(version)
     chosen = parser.parse_args(arguments)
-    if chosen.config is None:
+    if chosen.command in WITH_CONFIG and chosen.config is None:
         chosen.config = _config_among(chosen.set)
-    if chosen.config is None:
-        chosen.parser.error("CONFIG is missing: the path of a YAML file")
+        if chosen.config is None:
+            chosen.parser.error("CONFIG is missing: the path of a YAML file")
     try:
         status = _run(chosen)
         sys.stdout.flush()
@@ -60,6 +63,9 @@ def main(arguments: Sequence[str] | None = None, version: str = "") -> int:
 
 
 def _run(chosen: argparse.Namespace) -> int:
+    if chosen.command not in WITH_CONFIG:
+        status: int = chosen.run(chosen)
+        return status
     from .commands import backtest, check, compare_paths
 
     if chosen.command == "check":
@@ -106,6 +112,10 @@ def _parser(version: str) -> argparse.ArgumentParser:
         description="Say what would run, or everything that is wrong: with the configuration, the strategy and the data.",
     )
     _add_config(check, "[--set PATH=VALUE ...]")
+
+    from .journal_commands import add_parser
+
+    add_parser(commands)
     return parser
 
 
