@@ -227,7 +227,7 @@ class NaiveExchange:
             self.began_ns = bars.start_ns
         self.budgets = {symbol: self.budget(symbol, row[4]) for symbol, row in bars.rows.items()}
         self.rests = {}
-        working = [order.symbol for order in self.open()]
+        working = [order.symbol for order in self.open() if self.may_trade(order) or self.is_for_this_close(order)]
         live = [
             o for o in self.open() if o.arrived_ns <= bars.start_ns and self.may_trade(o) and self.is_touched(o, bars)
         ]
@@ -262,6 +262,10 @@ class NaiveExchange:
         if order.in_force is TimeInForce.OPG:
             return bool(self.bars.session >= order.not_before and order.arrived_ns <= self.began_ns)
         return order.in_force is not TimeInForce.CLS
+
+    def is_for_this_close(self, order: Any) -> bool:
+        assert self.bars is not None
+        return order.in_force is TimeInForce.CLS and self.bars.closes_session
 
     def expire(self, bars: Bars, reports: list[Any]) -> None:
         for order in self.open():

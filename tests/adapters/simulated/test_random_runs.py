@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from naive_exchange import NaiveExchange, exact
 
@@ -233,6 +233,9 @@ def without_text(report: Any) -> Any:
 
 @settings(max_examples=150, deadline=None)
 @given(RULES, ACTIONS)
+@example(  # orders that wait for the next opening leave an entry alone in its bar
+    ExchangeRules(participation=Decimal("0.1"), cash=Decimal(600), same_bar_exits=True), crowd(3791)
+)
 def test_the_naive_exchange_reports_the_same(rules: ExchangeRules, actions: list[Any]) -> None:
     """Every report, the cash, the positions and the buying power are those of the naive exchange."""
     run, naive = (
