@@ -42,11 +42,13 @@ class SameBar:
             return None
         if bars is not self._bars:
             self._bars, self._rests = bars, self._find(bars)
+        position = listing.holding.quantity
+        if not position or order.is_buy is (position > ZERO):
+            return None
         path = self._rests.pop(listing.symbol, None)
         if path is None or self._matching.traded_at_close(listing, bars):  # nothing comes after the close
             return None
-        position = listing.holding.quantity
-        return path if position and order.is_buy is not (position > ZERO) else None
+        return path
 
     def _find(self, bars: Bars) -> dict[str, Path]:
         """Return, by symbol whose one order has made its position greater, the path from there on."""
