@@ -42,6 +42,7 @@ def _is_timezone(name: str) -> bool:
 
 _STRATEGY = re.compile(r"(?:.+\.py|[^\W\d]\w*(?:\.[^\W\d]\w*)*):[^\W\d]\w*")
 _SYMBOL = re.compile(r"[A-Za-z0-9^](?:[A-Za-z0-9 ._:/=+-]*[A-Za-z0-9=+-])?")
+_INSTANCE = re.compile(r"[a-z0-9]{1,8}")
 _CALENDAR = re.compile(r"[A-Za-z0-9][A-Za-z0-9_/]*")
 _NO_DELAY = Decimal(0)
 _SHORTEST = Decimal("0.001")
@@ -59,6 +60,10 @@ TargetTimeInForce = Literal["DAY", "GTC"]
 Stamp = Literal["open", "close"]
 BadRows = Literal["stop", "skip"]
 Keep = Literal["all", "open"]
+Recording = Literal["none", "inputs"]
+OnStop = Literal["leave", "cancel", "flatten"]
+LogForm = Literal["auto", "console", "json"]
+LogLevel = Literal["debug", "info", "warning", "error"]
 
 Fraction = Annotated[Decimal, Check("a number from 0 up to, but not including, 1", lambda x: 0 <= x < 1)]
 Share = Annotated[Decimal, Check("a number above 0 and up to 1", lambda x: 0 < x <= 1)]
@@ -68,6 +73,10 @@ Seconds = Annotated[Decimal, Check("a number of seconds, at least 0.001", lambda
 SecondsOrOff = Annotated[
     Decimal, Check("0 or a number of seconds, at least 0.001", lambda x: x == _NO_DELAY or x >= _SHORTEST)
 ]
+Speed = Annotated[
+    Decimal | Literal["max"],
+    Check("max, or a number from 0.001 to 1000000", lambda x: x == "max" or _SHORTEST <= x <= 1_000_000),
+]
 Delay = Annotated[Decimal, Check("a number of seconds from 0 to 3600", lambda x: 0 <= x <= 3600)]
 CutOff = Annotated[Decimal, Check("a number of seconds from 0 to 86400", lambda x: 0 <= x <= 86400)]
 YearlyRate = Annotated[Decimal, Check("a fraction a year from 0 to 10 (0.03 = 3 %)", lambda x: 0 <= x <= 10)]
@@ -75,6 +84,13 @@ SettlementDays = Annotated[int, Check("a whole number of sessions from 0 to 10",
 VolatilitySessions = Annotated[int, Check("a whole number of sessions from 3 to 1000", lambda x: 3 <= x <= 1000)]
 Count = Annotated[int, Check("a whole number from 1 to 1000000", lambda x: 1 <= x <= 1_000_000)]
 Seed = Annotated[int, Check("a whole number from 0 to 9223372036854775807", lambda x: 0 <= x < 2**63)]
+InstanceName = Annotated[
+    str,
+    Check(
+        "1 to 8 characters a to z and 0 to 9 (in quotes where it is a number)",
+        lambda text: _INSTANCE.fullmatch(text) is not None,
+    ),
+]
 FilePath = Annotated[str, Check("the path of a file or a folder", lambda text: bool(text.strip()) and "\0" not in text)]
 StrategyPath = Annotated[
     str, Check("file.py:Class or package.module:Class", lambda text: _STRATEGY.fullmatch(text) is not None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -207,6 +208,23 @@ def _extended_hours_of_a_calendar(settings: Settings) -> str:
     return "found true, but data.calendar is null, so that nothing tells a session's hours; accepted: false, or a calendar such as XNYS"
 
 
+def _files_differ(settings: Settings) -> str:
+    journal = settings.journal.path
+    if settings.resolve(os.path.normpath(journal)) != settings.resolve(os.path.normpath(settings.execution.paper.file)):
+        return ""
+    return f"found {shown(journal)}, which is execution.paper.file too; accepted: a file of its own"
+
+
+def _reconnect_after_warning(settings: Settings) -> str:
+    watchdog = settings.watchdog
+    if watchdog.reconnect_after >= watchdog.loop_lag:
+        return ""
+    return (
+        f"found {shown(watchdog.reconnect_after)}, but watchdog.loop_lag is {shown(watchdog.loop_lag)}; "
+        "accepted: a number of seconds not below watchdog.loop_lag"
+    )
+
+
 _NO_COMMISSION = CommissionSettings()
 _BACKTEST = ("execution", "backtest")
 
@@ -220,6 +238,8 @@ _CONTRADICTIONS = (
     _Contradiction((("data", "extended_hours"), ("data", "calendar")), _extended_hours_of_a_calendar),
     _Contradiction(((*_BACKTEST, "fill"), (*_BACKTEST, "latency")), _latency_needs_time),
     _Contradiction(((*_BACKTEST, "commission", "preset"), (*_BACKTEST, "commission")), _preset_or_numbers),
+    _Contradiction((("journal", "path"), ("execution", "paper", "file")), _files_differ),
+    _Contradiction((("watchdog", "reconnect_after"), ("watchdog", "loop_lag")), _reconnect_after_warning),
     _Contradiction(
         tuple((*_BACKTEST, "account", key) for key in ("maintenance_margin", "initial_margin", "short_initial_margin")),
         _maintenance_below_initial,

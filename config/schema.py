@@ -10,6 +10,7 @@ import difflib
 import re
 import types
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
@@ -103,7 +104,7 @@ class Reader:
         """Read one word, number, date or text."""
         accepted = _accepted(shape)
         try:
-            value = _word(shape.kind, raw) if get_origin(shape.kind) is Literal else _SCALARS[shape.kind](raw)
+            value = _one_of(shape.kind, raw)
         except _TooLong as error:
             accepted, value = str(error), _WRONG
         except ValueError:
@@ -343,6 +344,16 @@ def _date(raw: object) -> date:
 def _text(raw: object) -> str:
     if isinstance(raw, (str, PurePath)):
         return str(raw)
+    raise ValueError
+
+
+def _one_of(kind: Any, raw: object) -> Any:
+    """Read a scalar; of a union the first part that takes the value."""
+    if get_origin(kind) not in (Union, types.UnionType):
+        return _word(kind, raw) if get_origin(kind) is Literal else _SCALARS[kind](raw)
+    for part in get_args(kind):
+        with suppress(ValueError):
+            return _one_of(part, raw)
     raise ValueError
 
 

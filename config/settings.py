@@ -1,8 +1,8 @@
 """Every setting with its unit, its meaning, its default and the values that it may have.
 
 The structs are the schema: `loading` reads a document by their fields, so that a setting is described here and nowhere
-else (what `execution.backtest` holds in `backtest_settings`). Building a struct by hand checks nothing; `load` with a
-mapping does.
+else; `backtest_settings` has what `execution.backtest` holds, `live_settings` what only paper and live trading use.
+Building a struct by hand checks nothing; `load` with a mapping does.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .kinds import (
     CalendarName,
     Count,
     FilePath,
-    Keep,
+    InstanceName,
     Mode,
     Positive,
     Provider,
@@ -36,6 +36,7 @@ from .kinds import (
     TargetTimeInForce,
     TimeZone,
 )
+from .live_settings import JournalSettings, PaperSettings, ServiceSettings, WatchdogSettings
 from .secrets import Secret
 
 
@@ -72,7 +73,12 @@ class ExecutionSettings(Section, frozen=True, kw_only=True):
     """The broker; a backtest does not use it."""
     alpaca: AlpacaSettings = AlpacaSettings()
     backtest: BacktestSettings = BacktestSettings()
+    paper: PaperSettings = PaperSettings()
     targets: TargetsSettings = TargetsSettings()
+    answer_within: Seconds = Decimal(5)
+    """Seconds that the broker may take to answer; then the order is in doubt and is looked for. Not in a backtest."""
+    reconcile_every: Seconds | None = Decimal(30)
+    """Seconds from one comparison with the broker's books to the next; None: only on connecting, and when something looks wrong."""
 
 
 class RiskSettings(Section, frozen=True, kw_only=True):
@@ -176,16 +182,6 @@ class StrategySettings(Section, frozen=True, kw_only=True):
     """Handed to the strategy; numbers with a point are Decimals."""
 
 
-class JournalSettings(Section, frozen=True, kw_only=True):
-    """`journal`: what is remembered."""
-
-    keep: Keep = "all"
-    """Whether records of closed orders stay in memory (`all`) or only those of open ones (`open`).
-
-    With `open`, memory does not grow with the run; an order that has left it is then not known any more, nor its id.
-    """
-
-
 class Settings(Section, frozen=True, kw_only=True):
     """The whole configuration."""
 
@@ -196,6 +192,10 @@ class Settings(Section, frozen=True, kw_only=True):
     data: DataSettings = DataSettings()
     strategy: StrategySettings = StrategySettings()
     journal: JournalSettings = JournalSettings()
+    service: ServiceSettings = ServiceSettings()
+    watchdog: WatchdogSettings = WatchdogSettings()
+    instance: InstanceName = "os"
+    """Begins every order id that is made here; of two that trade one account each has its own. Not in a backtest."""
     seed: Seed = 0
     """Every random choice follows from it."""
     base: Path = Path()
@@ -207,7 +207,12 @@ class Settings(Section, frozen=True, kw_only=True):
 
     @property
     def duplicate_window(self) -> Decimal:
-        """Seconds of `risk.duplicate_window`, or the mode's default: 0 (off) in a backtest, where equal orders are meant, else 1."""
+        """Seconds of `risk.duplicate_window`, or the mode's default: 0 (off) where time stands still while orders are made, else 1.
+
+        That is so in a backtest and on a paper account at full speed: equal orders at one instant are meant there.
+        """
         if self.risk.duplicate_window is not None:
             return self.risk.duplicate_window
-        return Decimal(0) if self.execution.mode == "backtest" else Decimal(1)
+        execution = self.execution
+        is_paced = (execution.mode, execution.provider, execution.paper.speed) == ("paper", "simulated", "max")
+        return Decimal(0) if execution.mode == "backtest" or is_paced else Decimal(1)

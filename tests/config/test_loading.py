@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ordersmith.config import InvalidSettings, Problem, Settings, load
+from ordersmith.config import InvalidSettings, Problem, Settings, describe, load
 from ordersmith.config.schema import known_paths
 
 CARD = """\
@@ -129,12 +129,16 @@ ACCEPTED_AS_COMMISSION = (
     "a number of at least 0, or alpaca, ib_fixed or ib_tiered, "
     "or a section with preset, per_order, per_share, fraction, minimum, maximum"
 )
-ACCEPTED_IN_EXECUTION = "mode, provider, alpaca, backtest, targets"
+ACCEPTED_IN_EXECUTION = "mode, provider, alpaca, backtest, paper, targets, answer_within, reconcile_every"
+ACCEPTED_AT_THE_TOP = (
+    "execution, risk, breaker, instruments, data, strategy, journal, service, watchdog, instance, seed"
+)
 ACCEPTED_HERE = f"accepted here: {ACCEPTED_IN_EXECUTION}"
 ACCEPTED_IN_RISK = (
     "max_order_quantity, max_order_notional, max_position_quantity, max_gross_exposure, price_collar, duplicate_window"
 )
 NOT_SET = "the environment variable NOT_SET_HERE is not set; set it (export NOT_SET_HERE=…) or give a default: ${NOT_SET_HERE:-…}"
+ACCEPTED_AS_INSTANCE = "1 to 8 characters a to z and 0 to 9 (in quotes where it is a number)"
 ONE_PROBLEM = [
     # Unknown keys.
     (
@@ -151,7 +155,7 @@ ONE_PROBLEM = [
     ),
     (
         "execution.path=x",
-        f"execution.path: unknown key; did you mean execution.backtest.path, data.path or strategy.path? {ACCEPTED_HERE}",
+        f"execution.path: unknown key; did you mean execution.backtest.path, data.path, strategy.path or journal.path? {ACCEPTED_HERE}",
     ),
     (
         "execution.comission=1",
@@ -160,7 +164,7 @@ ONE_PROBLEM = [
     ("execution.MODE=live", f"execution.MODE: unknown key; did you mean mode? accepted here: {ACCEPTED_IN_EXECUTION}"),
     (
         "base=x",
-        "base: unknown key; accepted here: execution, risk, breaker, instruments, data, strategy, journal, seed",
+        f"base: unknown key; accepted here: {ACCEPTED_AT_THE_TOP}",
     ),
     (
         "instruments.symbols={A: {lott: 1}}",
@@ -362,6 +366,44 @@ ONE_PROBLEM = [
         "data={start: 2013-03-02, end: 2013-03-01}",
         "data.start: found 2013-03-02, but data.end is 2013-03-01; accepted: a date not after data.end",
     ),
+    # Paper and live trading.
+    (
+        "execution.paper.speed=fast",
+        'execution.paper.speed: found "fast"; accepted: max, or a number from 0.001 to 1000000',
+    ),
+    ("execution.paper.speed=0", "execution.paper.speed: found 0; accepted: max, or a number from 0.001 to 1000000"),
+    ("execution.paper=max", "execution.paper: found text; accepted: a section with speed, file"),
+    ("execution.answer_within=0", "execution.answer_within: found 0; accepted: a number of seconds, at least 0.001"),
+    (
+        "execution.reconcile_every=off",
+        'execution.reconcile_every: found "off"; accepted: a number of seconds, at least 0.001, or null',
+    ),
+    ("journal.path=''", 'journal.path: found ""; accepted: the path of a file or a folder'),
+    ("journal.record=all", 'journal.record: found "all"; accepted: none or inputs'),
+    (
+        "journal.snapshot_every=0",
+        "journal.snapshot_every: found 0; accepted: a whole number from 1 to 1000000",
+    ),
+    ("service.on_stop=close", 'service.on_stop: found "close"; accepted: leave, cancel or flatten'),
+    ("service.stop_within=0", "service.stop_within: found 0; accepted: a number of seconds, at least 0.001"),
+    ("service.log=text", 'service.log: found "text"; accepted: auto, console or json'),
+    ("service.log_level=INFO", 'service.log_level: found "INFO"; accepted: debug, info, warning or error'),
+    ("service.control=1", "service.control: found 1; accepted: true or false"),
+    ("watchdog.slow_handler=0", "watchdog.slow_handler: found 0; accepted: a number of seconds, at least 0.001"),
+    (
+        "watchdog={loop_lag: 6}",
+        (
+            "watchdog.reconnect_after: found 5, but watchdog.loop_lag is 6; "
+            "accepted: a number of seconds not below watchdog.loop_lag"
+        ),
+    ),
+    (
+        "journal.path=here/../paper.db",
+        'journal.path: found "here/../paper.db", which is execution.paper.file too; accepted: a file of its own',
+    ),
+    ("instance=Desk", f'instance: found "Desk"; accepted: {ACCEPTED_AS_INSTANCE}'),
+    ("instance=123456789", f"instance: found 123456789; accepted: {ACCEPTED_AS_INSTANCE}"),
+    ("instance=''", f'instance: found ""; accepted: {ACCEPTED_AS_INSTANCE}'),
     # Overrides that are not of the form path=value.
     ("seed", ': found "seed"; accepted: path=value, such as execution.backtest.slippage=0.001'),
     ("seed: 5", ': found "seed…"; accepted: path=value, such as execution.backtest.slippage=0.001'),
@@ -418,6 +460,16 @@ data:
     ]
 
 
+@pytest.mark.parametrize(
+    ("written", "read"), [("max", "max"), ("'max'", "max"), ("0.5", Decimal("0.5")), ("'60'", Decimal(60))]
+)
+def test_speed_is_a_number_or_a_word(written, read):
+    """The speed of a paper session is an exact number or the word `max`, and its description brings it back."""
+    settings = load({}, [f"execution.paper.speed={written}"])
+    assert settings.execution.paper.speed == read
+    assert load({}, [f"execution.paper.speed={dict(describe(settings))['execution.paper.speed']}"]) == settings
+
+
 def test_contradiction_of_a_wrong_setting_is_not_reported(written):
     """A setting that is wrong by itself is not also judged against others."""
     file = written("execution: {mode: live, alpaca: {paper: maybe}}\ndata: {start: 2013-03-01, end: soon}\n")
@@ -440,7 +492,7 @@ def test_live_needs_a_live_account(written):
         ("a: 1\nb: [1, 2\n", "config.yaml:3:1: is not YAML: expected ',' or ']', but got '<stream end>'"),
         (
             "just text",
-            "config.yaml: found text; accepted: a section with execution, risk, breaker, instruments, data, strategy, journal, seed",
+            f"config.yaml: found text; accepted: a section with {ACCEPTED_AT_THE_TOP}",
         ),
     ],
 )
@@ -533,7 +585,7 @@ def test_override_of_a_section_forgets_the_lines_below_it(written):
 def test_problem_stays_on_its_line():
     """Characters that break or hide a line are written as escapes, in keys and in values."""
     assert problems_of({"journal": {"a\u2028b\x85\n": 1, "keep": "all\u2028\r"}}) == [
-        'journal."a\\u2028b\\u0085\\n": unknown key; accepted here: keep',
+        'journal."a\\u2028b\\u0085\\n": unknown key; accepted here: keep, path, record, snapshot_every',
         'journal.keep: found "all\\u2028\\r"; accepted: all or open',
     ]
 

@@ -90,6 +90,16 @@ def test_duplicate_window_follows_the_mode_unless_configured(mode, configured, i
     assert settings.duplicate_window == Decimal(in_effect)
 
 
+@pytest.mark.parametrize(
+    ("mode", "provider", "speed", "in_effect"),
+    [("paper", "simulated", "max", 0), ("paper", "simulated", 1000, 1), ("paper", "alpaca", "max", 1)],
+)
+def test_equal_orders_at_one_instant_are_meant_where_time_stands_still(mode, provider, speed, in_effect):
+    """A paper account at full speed has a backtest's window, so that it takes the same orders."""
+    settings = load({"execution": {"mode": mode, "provider": provider, "paper": {"speed": speed}}})
+    assert settings.duplicate_window == in_effect
+
+
 def test_nanoseconds_ignore_the_decimal_context():
     """Seconds become whole nanoseconds exactly, even where the host calculates with two digits."""
     with decimal.localcontext(decimal.Context(prec=2)):
