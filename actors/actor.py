@@ -34,6 +34,12 @@ class Event(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False):
     """A durable fact. Past tense; new fields go to the end and have defaults."""
 
 
+class OrderEvent(Event, frozen=True):
+    """Something that happened to an order."""
+
+    client_order_id: str
+
+
 class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An event with its number, its time, and what caused it: a record's number, or minus the number of an input of this boot."""
 

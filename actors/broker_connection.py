@@ -1,9 +1,9 @@
 """The broker connection: the session with one broker account, and the way of every order to it and back.
 
-The port behind it only translates. READY means that the broker has stated its account, not merely that a socket is
-open; nothing is sent before. A session that is lost is asked for again, and then every open order is asked about: what
-happened meanwhile was told to nobody. A report for an order that nobody looks after goes to the desk, which brings the order
-back first.
+The port behind it only translates. READY means reconciled, not connected: the broker's account was read, the orders were
+told what happened to them meanwhile, and the books were compared (`machines/reconcile.py`, `machines/session.py`). No new
+order is sent before; cancels and questions are, once there is a session. A read that fails proves nothing and is made
+again. A report for an order that nobody looks after goes to the desk, which brings the order back first.
 """
 
 from __future__ import annotations
@@ -12,18 +12,24 @@ from decimal import Decimal
 
 import msgspec
 
+from .account_events import (
+    SessionConnected,
+    SessionRefused,
+)
+from .account_reader import READ, SECOND_READ_NS, AccountReader
 from .actor import Actor, Record, fold, handler
 from .events import (
     AccountEvent,
+    Booted,
     CashMoved,
     CashSettled,
     DividendAccrued,
     MarginCalled,
     PositionAdjusted,
     SessionClosed,
-    SessionOpened,
 )
-from .machines.order import OrderMachine
+from .machines.reconcile import order_of
+from .machines.session import Phase, Session, SessionChange, backoff_ns
 from .messages import (
     BookActivity,
     BrokerAccountReport,
@@ -56,12 +62,14 @@ from .ports import (
     SaleSettled,
     StatusRequest,
 )
+from .snapshots import (
+    ReadDue,
+)
 
 NOT_READY = "the broker's session is not ready"
 ONE = Decimal(1)
 CONNECT_AGAIN = "connect again"
-CONNECT_AGAIN_NS = 1_000_000_000
-ACTIVITIES_KEPT = 10_000
+READY = Phase.READY
 
 
 EVENT_OF: dict[type[AccountReport], type[AccountEvent]] = {
@@ -74,33 +82,47 @@ EVENT_OF: dict[type[AccountReport], type[AccountEvent]] = {
 """The record of each report about the account: its fields are the account and then the report's."""
 
 
-class ConnectionState(msgspec.Struct):
-    """Whether the session is ready, when it was lost, and the last of what was told of the account, by the broker's ids."""
+class BrokerConnection(AccountReader[ConnectionMessage], Actor[ConnectionMessage]):
+    """Speaks for one account.
 
-    ready: bool = False
-    lost_ns: int | None = None
-    activities: dict[str, None] = msgspec.field(default_factory=dict)
-
-
-class BrokerConnection(Actor[ConnectionMessage]):
-    """Speaks for one account."""
+    The account is read every `reconcile_ns`, and an answer of the session must come within `answer_ns`; None is no timer.
+    A session for another account than the `expected_account` is refused: nothing is sent until the next boot.
+    """
 
     starts_ready = False
-    state: ConnectionState
+    state: Session
 
-    def __init__(self, account: str) -> None:
-        self.state = ConnectionState()
+    def __init__(
+        self,
+        account: str,
+        reconcile_ns: int | None = None,
+        answer_ns: int | None = None,
+        expected_account: str | None = None,
+    ) -> None:
+        self.state = Session()
         self._account = account
         self._port = "broker/" + account
+        self._reconcile_ns = reconcile_ns
+        self._answer_ns = answer_ns
+        self._expected_account = expected_account
+
+    def view(self) -> Session:
+        """Return what is known of the session."""
+        return self.state
 
     def on_start(self) -> None:
-        """Open the session, unless the records say that it is open: then only this actor was restarted."""
-        if self.state.ready:
-            self.ctx.ready()
-        elif self.state.lost_ns is None:
-            self.ctx.send(self._port, Connect())
-        else:
-            self._connect_later()
+        """Go on from where the records say that the session is; only this actor was restarted if they say that it is open."""
+        match self.state.phase:
+            case Phase.READY:
+                self.ctx.ready()
+                if self._reconcile_ns is not None or self.state.suspected or self.state.verdicts:
+                    self.ctx.set_timer(READ, SECOND_READ_NS, ReadDue())
+            case Phase.SYNCING:  # what is on its way still comes; only the timers are gone
+                self.ctx.set_timer(READ, max(self._answer_ns or 0, SECOND_READ_NS), ReadDue())
+            case Phase.DISCONNECTED if self.state.lost_ns is None:
+                self._connect()
+            case Phase.DISCONNECTED:
+                self._connect_later()
 
     def on_stop(self) -> None:
         """Close the session; its answer ends the wait."""
@@ -108,64 +130,67 @@ class BrokerConnection(Actor[ConnectionMessage]):
 
     # --- Session -------------------------------------------------------------------------------------------------------
 
+    def _connect(self, attempt: int = 1) -> None:
+        """Ask for a session, and again when no answer comes in time."""
+        self.ctx.send(self._port, Connect())
+        if self._answer_ns is not None or attempt > 1:
+            wait_ns = max(self._answer_ns or 0, backoff_ns(attempt))
+            self.ctx.set_timer(CONNECT_AGAIN, wait_ns, ConnectAgain(attempt + 1))
+
+    def _connect_later(self) -> None:
+        """Ask a backoff after the loss: when follows from when that was, whoever was rebuilt."""
+        lost_ns, wait_ns = self.state.lost_ns or 0, backoff_ns(self.state.closures)
+        waited_ns = (self.ctx.now_ns - lost_ns) % wait_ns
+        self.ctx.set_timer(CONNECT_AGAIN, wait_ns - waited_ns, ConnectAgain(self.state.closures + 1))
+
+    @handler
+    def connect_again(self, message: ConnectAgain) -> None:
+        if self.state.phase is Phase.DISCONNECTED:
+            self._connect(message.attempt)
+
     @handler
     def connected(self, message: Connected) -> None:
-        was_lost = self.state.lost_ns is not None
-        self.ctx.record(SessionOpened(message.account, message.cash, message.positions, message.capabilities))
-        self.ctx.ready()
-        if was_lost:
-            self.ctx.cancel_timer(CONNECT_AGAIN)
-            self._ask_about_open_orders()
+        expected, reported = self._expected_account, message.account
+        if self.state.phase is Phase.REFUSED:
+            return
+        self.ctx.cancel_timer(CONNECT_AGAIN)
+        if expected is not None and reported != expected:
+            self.ctx.record(SessionRefused(self._account, reported, expected))
+            return
+        self.ctx.record(SessionConnected(self._account, message.capabilities))
+        self._read()
 
     @handler
     def disconnected(self, message: Disconnected) -> None:
         """Take note that the session is gone; whether we asked for that or not, `stopped` counts only if we did."""
         self.ctx.record(SessionClosed(self._account, message.reason))
-        self._connect_later()
-        self.ctx.stopped()
-
-    @handler
-    def connect_again(self, message: ConnectAgain) -> None:
-        if not self.state.ready:
-            self.ctx.send(self._port, Connect())
+        self.ctx.cancel_timer(READ)
+        if self.state.phase is Phase.DISCONNECTED:
             self._connect_later()
-
-    def _connect_later(self) -> None:
-        """Ask every CONNECT_AGAIN_NS after the loss: the times follow from when that was, whoever was rebuilt."""
-        lost_ns = self.state.lost_ns
-        assert lost_ns is not None
-        waited = (self.ctx.now_ns - lost_ns) % CONNECT_AGAIN_NS
-        self.ctx.set_timer(CONNECT_AGAIN, CONNECT_AGAIN_NS - waited, ConnectAgain())
-
-    def _ask_about_open_orders(self) -> None:
-        """Ask about the last leg of each order that may be at the broker."""
-        for order_id, held in self.ctx.view("risk_gate").exposure.open.items():
-            machine: OrderMachine | None = self.ctx.view("order/" + order_id)
-            if held.account == self._account and machine is not None and machine.wire_id:
-                self.ctx.send(self._port, StatusRequest(machine.next_wire_id or machine.wire_id))
+        self.ctx.stopped()
 
     # --- To the broker -------------------------------------------------------------------------------------------------
 
     @handler
     def place(self, message: PlaceOrder) -> None:
         approved = message.approved
-        if self.state.ready:
+        if self.state.phase is READY:
             command = NewOrder(message.wire_id, approved.order, approved.not_after_ns, approved.trading_epoch)
             self.ctx.send(self._port, command)
         else:
-            self.report(NotSent(message.wire_id, CommandKind.NEW, NOT_READY))
+            self.report(NotSent(message.wire_id, CommandKind.NEW, self.state.refusal or NOT_READY))
 
     @handler
     def cancel(self, message: CancelLeg) -> None:
-        if self.state.ready:
+        if self.state.is_open:
             self.ctx.send(self._port, CancelRequest(message.wire_id))
         else:
-            self.report(NotSent(message.wire_id, CommandKind.CANCEL, NOT_READY))
+            self.report(NotSent(message.wire_id, CommandKind.CANCEL, self.state.refusal or NOT_READY))
 
     @handler
     def replace(self, message: ReplaceLeg) -> None:
         approved = message.approved
-        if self.state.ready:
+        if self.state.phase is READY:
             command = ReplaceRequest(
                 message.wire_id,
                 message.new_wire_id,
@@ -175,19 +200,19 @@ class BrokerConnection(Actor[ConnectionMessage]):
             )
             self.ctx.send(self._port, command)
         else:
-            self.report(NotSent(message.new_wire_id, CommandKind.REPLACE, NOT_READY))
+            self.report(NotSent(message.new_wire_id, CommandKind.REPLACE, self.state.refusal or NOT_READY))
 
     @handler
     def query(self, message: QueryLeg) -> None:
-        if self.state.ready:
-            self.ctx.send(self._port, StatusRequest(message.wire_id))
+        if self.state.is_open:
+            self.ctx.send(self._port, StatusRequest(message.wire_id, message.asked_ns))
 
     # --- From the broker -----------------------------------------------------------------------------------------------
 
     @handler
     def report(self, message: BrokerReport) -> None:
         ctx = self.ctx
-        order_id = message.wire_id.rpartition(".")[0]
+        order_id = order_of(message.wire_id)
         order = ctx.find("order/" + order_id)
         if order is not None:
             ctx.tell(order, message)
@@ -217,23 +242,10 @@ class BrokerConnection(Actor[ConnectionMessage]):
     # --- Fold ----------------------------------------------------------------------------------------------------------
 
     @fold
-    def _opened(self, event: SessionOpened, record: Record) -> None:
-        if event.account == self._account:
-            self.state.ready, self.state.lost_ns = True, None
+    def _booted(self, event: Booted, record: Record) -> None:
+        self.state.booted()
 
     @fold
-    def _closed(self, event: SessionClosed, record: Record) -> None:
+    def _changed(self, event: SessionChange, record: Record) -> None:
         if event.account == self._account:
-            self.state.ready, self.state.lost_ns = False, record.at_ns
-
-    @fold
-    def _told(
-        self,
-        event: CashMoved | PositionAdjusted | DividendAccrued | CashSettled | MarginCalled,
-        record: Record,
-    ) -> None:
-        if event.account == self._account:
-            activities = self.state.activities
-            activities[event.activity_id] = None
-            if len(activities) > ACTIVITIES_KEPT:
-                del activities[next(iter(activities))]
+            self.state.apply(event, record)

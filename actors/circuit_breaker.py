@@ -1,12 +1,15 @@
-"""The circuit breaker: watches for repeated rejections, halts and resumes. Its rules are in `machines/breaker.py`."""
+"""The circuit breaker: watches for what goes wrong, halts and resumes. Its rules are in `machines/breaker.py`."""
 
 from __future__ import annotations
 
+from .account_events import BooksDisagree, CashDiffers
 from .actor import Actor, Record, ReplyTo, fold, handler
-from .events import Escalated, OrderRejected, TradingStateChanged
+from .doubt_events import JournalFailed, OrderResurfaced
+from .events import Escalated, OrderInDoubt, OrderRejected, StrategyFailed, TradingStateChanged
 from .machines.breaker import BreakerRules, BreakerState, HaltReason
 from .messages import BreakerMessage, CooldownOver, HaltTrading, ResumeTrading
 from .model import TradingState
+from .ports import CommandKind
 
 COOLDOWN = "cooldown"
 
@@ -36,6 +39,40 @@ class CircuitBreaker(Actor[BreakerMessage]):
             self._change(TradingState.HALTED, HaltReason.REPEATED_REJECTIONS, text)
 
     @handler
+    def in_doubt(self, message: OrderInDoubt) -> None:
+        if self.state.lost_sight(self._rules):
+            count, seconds = len(self.state.unknowns), self._rules.window_ns // 1_000_000_000
+            text = f"{count} orders in doubt within {seconds} s, the last {message.client_order_id}: {message.reason}"
+            self._change(TradingState.HALTED, HaltReason.OUTCOME_UNKNOWN, text)
+
+    @handler
+    def resurfaced(self, message: OrderResurfaced) -> None:
+        text = f"order {message.client_order_id} was given up and is there after all: {message.text}"
+        self._alarm(HaltReason.ORDER_RESURFACED, text)
+
+    @handler
+    def books_disagree(self, message: BooksDisagree) -> None:
+        held = (
+            f"{message.account} holds {message.brokers} {message.symbol} at the broker and {message.ours} in our books"
+        )
+        self._alarm(HaltReason.POSITION_MISMATCH, held)
+
+    @handler
+    def cash_differs(self, message: CashDiffers) -> None:
+        has = f"{message.account} has {message.brokers} in cash at the broker and {message.ours} in our books"
+        self._alarm(HaltReason.POSITION_MISMATCH, has)
+
+    @handler
+    def journal_failed(self, message: JournalFailed) -> None:
+        self._alarm(HaltReason.JOURNAL, message.text)
+
+    @handler
+    def strategy_failed(self, message: StrategyFailed) -> None:
+        """Allow nothing new while nobody decides any more; what lessens risk stays allowed."""
+        if self.state.trading_state is TradingState.ACTIVE:
+            self._change(TradingState.REDUCING, HaltReason.STRATEGY, f"{message.strategy} raised {message.error}")
+
+    @handler
     def cooldown_over(self, message: CooldownOver) -> None:
         if message.epoch == self.state.epoch:
             self._change(self.state.one_step_back(), HaltReason.COOLDOWN, "the cooldown is over")
@@ -51,6 +88,11 @@ class CircuitBreaker(Actor[BreakerMessage]):
     @handler
     def escalated(self, message: Escalated) -> None:
         self._change(TradingState.HALTED, HaltReason.ESCALATION, f"{message.supervisor} gave up: {message.error}")
+
+    def _alarm(self, reason: HaltReason, text: str) -> None:
+        """Halt until a person resumes; whoever has to wait for one already waits on, for the first reason."""
+        if not self.state.waits_for_person:
+            self._change(TradingState.HALTED, reason, text)
 
     def _by_hand(self, state: TradingState, reason: str, reply_to: ReplyTo | None) -> None:
         # A halt by hand also takes over one that would have ended by itself; resuming what is active would only void approvals.
@@ -72,7 +114,13 @@ class CircuitBreaker(Actor[BreakerMessage]):
 
     @fold
     def _rejected(self, event: OrderRejected, record: Record) -> None:
-        self.state.rejected(record.at_ns, self._rules)
+        if not event.concluded:
+            self.state.rejected(record.at_ns, self._rules)
+
+    @fold
+    def _in_doubt(self, event: OrderInDoubt, record: Record) -> None:
+        if event.kind is CommandKind.NEW and not event.booted:
+            self.state.unknown(record.at_ns, self._rules)
 
     @fold
     def _changed(self, event: TradingStateChanged, record: Record) -> None:

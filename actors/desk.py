@@ -7,10 +7,13 @@ for them. What a request still waits for travels inside its messages, so the des
 from __future__ import annotations
 
 from itertools import repeat
+from typing import Any
 
 import msgspec
 
 from .actor import Actor, ActorRef, Record, ReplyTo, fold, handler
+from .doubt_events import OrderResolved
+from .doubt_messages import BringBack, RecoverOrder, RecoverOrders, ResolveOrder
 from .events import (
     ActorQuarantined,
     Arrival,
@@ -23,6 +26,7 @@ from .events import (
     Undelivered,
 )
 from .machines.order import OrderMachine
+from .machines.resolution import outcome, refusal
 from .messages import (
     CancelLeg,
     CancelOrder,
@@ -34,14 +38,14 @@ from .messages import (
     HistoryFound,
     LateReport,
     LookUpOrder,
-    Message,
     Recheck,
     ReplaceOrder,
     SubmitOrders,
 )
 from .model import CLOSED_STATES, ID_ACCEPTED, ID_FORM, Order
-from .ports import MarketData
+from .ports import BrokerOrderState, MarketData, OrderFound
 from .refusals import refuse
+from .snapshots import NotOurs
 
 KEPT_CLOSED = 1000
 
@@ -180,17 +184,42 @@ class Desk(Actor[DeskMessage]):
                 refuse(self.ctx, slot, order_id, f"order {order_id} {what}")
             case GetOrderStatus(reply_to=slot):
                 self.ctx.reply(slot, None if known is None else known.status())
-            case LateReport(report=report):
-                if order is None and history:
-                    self.ctx.spawn("orders", "order/" + order_id, history)
-                    self.state.leaving.append(order_id)  # it may have come back for nothing
-                    self.ctx.tell(self.ctx.refer("desk"), then)
-                elif history:
-                    self.ctx.tell(self.ctx.refer("desk"), then)
-                else:
-                    self.ctx.record(Undelivered("order/" + order_id, type(report).__name__))
+            case _:
+                self._bring_back(then, known, order, history)
 
-    def _look_up(self, order_id: str, then: Message) -> None:
+    def _bring_back(
+        self,
+        then: BringBack | ResolveOrder | LateReport,
+        known: OrderMachine | None,
+        order: ActorRef[object] | None,
+        history: tuple[Record, ...],
+    ) -> None:
+        """Look after an order again for what is to be done about it."""
+        if known is None:
+            if not isinstance(then, LateReport):
+                refuse(self.ctx, then.reply_to, then.client_order_id, f"order {then.client_order_id} is not known")
+            elif isinstance(then.report, OrderFound) and then.report.state is BrokerOrderState.WORKING:
+                self.ctx.tell(self.ctx.refer("connection/" + self._default_account), NotOurs(then.report))
+            else:
+                self.ctx.record(Undelivered("order/" + then.client_order_id, type(then.report).__name__))
+            return
+        why = refusal(known, then.word, quarantined=False) if isinstance(then, ResolveOrder) and order is None else None
+        if why is not None and isinstance(then, ResolveOrder):
+            refuse(self.ctx, then.reply_to, then.client_order_id, why)
+            return
+        is_wanted = not isinstance(then, BringBack) or known.may_be_open
+        if order is None and is_wanted:
+            order = self.ctx.spawn("orders", "order/" + then.client_order_id, history)
+            if isinstance(then, LateReport):
+                self.state.leaving.append(then.client_order_id)  # it may have come back for nothing
+        if not isinstance(then, BringBack):
+            self.ctx.tell(self.ctx.refer("desk"), then)
+            return
+        if order is not None and is_wanted:
+            self.ctx.tell(order, Recheck())
+        self.ctx.reply(then.reply_to, known.status())
+
+    def _look_up(self, order_id: str, then: Any) -> None:
         self.ctx.tell(self.ctx.refer("journal"), LookUpOrder(order_id, then))
 
     # --- Trouble -------------------------------------------------------------------------------------------------------
@@ -202,6 +231,44 @@ class Desk(Actor[DeskMessage]):
         order = self._find(message.client_order_id or (name if kind == "order" else ""))
         if order is not None:
             self.ctx.tell(order, Recheck())
+
+    @handler
+    def recover(self, message: RecoverOrders) -> None:
+        """Tell every order that may be open that the process has ended since: those named, and all that hold exposure."""
+        open_ids = self.ctx.view("risk_gate").exposure.open
+        for order_id in dict.fromkeys((*message.client_order_ids, *open_ids)):
+            order = self._find(order_id)
+            if order is not None and order_id not in self.state.quarantined:
+                self.ctx.tell(order, RecoverOrder())
+
+    @handler
+    def resolve(self, message: ResolveOrder) -> None:
+        """Carry out a person's word: by the order's actor, or, if that takes no messages, here."""
+        order_id = message.client_order_id
+        order = self._find(order_id)
+        if order is None:
+            self._look_up(order_id, message)
+        elif order_id not in self.state.quarantined:
+            self.ctx.tell(order, message)
+        else:
+            self._resolve_quarantined(message, order)
+
+    def _resolve_quarantined(self, message: ResolveOrder, order: ActorRef[object]) -> None:
+        """Write down what follows for an order in quarantine, end its actor, and read back what it is now."""
+        order_id = message.client_order_id
+        machine = self._machine(order_id)
+        word = message.word
+        if machine is None:  # its history cannot be folded, so nothing can be said about it
+            why: str | None = f"order {order_id} cannot be read from the journal; verify the journal first"
+        else:
+            why = refusal(machine, word, quarantined=True)
+        if machine is None or why is not None:
+            refuse(self.ctx, message.reply_to, order_id, why or "")
+            return
+        for event in outcome(machine, word, self.ctx.now_ns):
+            self.ctx.record(event)
+        self.ctx.stop(order)
+        self._look_up(order_id, BringBack(order_id, message.reply_to))
 
     # --- Helpers -------------------------------------------------------------------------------------------------------
 
@@ -241,3 +308,7 @@ class Desk(Actor[DeskMessage]):
         kind, _, name = event.actor.partition("/")
         if kind == "order":
             self.state.quarantined[name] = None
+
+    @fold
+    def _resolved(self, event: OrderResolved, record: Record) -> None:
+        self.state.quarantined.pop(event.client_order_id, None)

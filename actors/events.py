@@ -10,7 +10,11 @@ from enum import StrEnum
 
 import msgspec
 
+from .account_events import SyncEvent
 from .actor import Event
+from .actor import OrderEvent as OrderEvent  # noqa: PLC0414 - named here for whoever imports it
+from .doubt_events import DoubtEvent
+from .doubt_events import JournalFailed as JournalFailed  # noqa: PLC0414 - named here for whoever imports it
 from .model import ZERO, Fill, Order, OrderState, Purpose, Side, Terms, TradingState
 from .ports import AdjustmentCause, BrokerPosition, Capabilities, CashKind, CommandKind
 
@@ -32,12 +36,6 @@ class Denial(msgspec.Struct, frozen=True, array_like=True):
     code: str
     text: str
     numbers: dict[str, str]
-
-
-class OrderEvent(Event, frozen=True):
-    """Something that happened to an order."""
-
-    client_order_id: str
 
 
 class OrderSubmitted(OrderEvent, frozen=True):
@@ -66,9 +64,10 @@ class OrderDenied(OrderEvent, frozen=True):
 
 
 class OrderIntended(OrderEvent, frozen=True):
-    """The order will be sent as `wire_id`. Without an answer after this record it is in doubt."""
+    """The order will be sent as `wire_id`, not after `not_after_ns`. Without an answer after this record it is in doubt."""
 
     wire_id: str
+    not_after_ns: int = 0
 
 
 class OrderAccepted(OrderEvent, frozen=True):
@@ -79,10 +78,11 @@ class OrderAccepted(OrderEvent, frozen=True):
 
 
 class OrderRejected(OrderEvent, frozen=True):
-    """The broker refused it."""
+    """The broker refused it. `concluded`: it did not say so, but what was looked up, or a person, proves that it is not there."""
 
     code: str
     text: str
+    concluded: bool = False
 
 
 class Cumulative(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -139,10 +139,11 @@ class OrderCancelRefused(OrderEvent, frozen=True):
 
 
 class OrderReplaceRequested(OrderEvent, frozen=True):
-    """An approved replacement will be sent as `wire_id`."""
+    """An approved replacement will be sent as `wire_id`, not after `not_after_ns`."""
 
     wire_id: str
     terms: Terms
+    not_after_ns: int = 0
 
 
 class OrderReplaced(OrderEvent, frozen=True):
@@ -162,10 +163,11 @@ class OrderReplaceRefused(OrderEvent, frozen=True):
 
 
 class OrderInDoubt(OrderEvent, frozen=True):
-    """A command about it was, or may have been, written and has no answer."""
+    """A command about it was, or may have been, written and has no answer. `booted`: because the process ended meanwhile."""
 
     kind: CommandKind
     reason: str
+    booted: bool = False
 
 
 class OrderRestated(OrderEvent, frozen=True):
@@ -214,7 +216,10 @@ class CashMoved(AccountEvent, frozen=True):
 
 
 class PositionAdjusted(AccountEvent, frozen=True):
-    """A position changed without a trade; see `ports.PositionAdjustment`. A split made `ratio` shares of one."""
+    """A position changed without a trade; see `ports.PositionAdjustment`. A split made `ratio` shares of one.
+
+    What is ADOPTED, because the broker holds it and a person said so, is taken over at `price`.
+    """
 
     cause: AdjustmentCause
     symbol: str
@@ -223,6 +228,7 @@ class PositionAdjusted(AccountEvent, frozen=True):
     new_symbol: str = ""
     text: str = ""
     ratio: Decimal = Decimal(1)
+    price: Decimal = ZERO
 
 
 class DividendAccrued(AccountEvent, frozen=True):
@@ -287,6 +293,15 @@ class TradingStateChanged(Event, frozen=True):
 # --- Events: supervision ---------------------------------------------------------------------------------------------
 
 
+class Booted(Event, frozen=True):
+    """A live core has begun: no session is open, and every command without an answer is in doubt. `epoch` is part of its ids."""
+
+    boot: int
+    instance: str
+    epoch: str
+    version: str
+
+
 class ActorRestarted(Event, frozen=True):
     """An actor crashed and was rebuilt from the records. `received` is the message type that it was handling."""
 
@@ -303,6 +318,13 @@ class MessagePoisoned(Event, frozen=True):
     received: str
     error: str
     client_order_id: str = ""
+
+
+class StrategyFailed(Event, frozen=True):
+    """A hosted strategy raised and is not started again; what it has open is looked after, and it gets no new risk."""
+
+    strategy: str
+    error: str
 
 
 class ActorQuarantined(Event, frozen=True):
@@ -360,8 +382,12 @@ AnyEvent = (
     | TargetOrdered
     | TargetDropped
     | TradingStateChanged
+    | Booted
+    | SyncEvent
+    | DoubtEvent
     | ActorRestarted
     | MessagePoisoned
+    | StrategyFailed
     | ActorQuarantined
     | Escalated
     | CommandIgnored

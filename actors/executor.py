@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 
+from .bars import Bars
 from .model import AccountInfo, Order, OrderStatus, Position, TradingState
 
 
@@ -16,6 +18,15 @@ class OrderExecutor(ABC):
     Quantities and prices are Decimal. A denied or rejected order is a status with a reason, not an exception;
     `OrderCommandError` means that the call itself is wrong and nothing was done.
     """
+
+    @property
+    @abstractmethod
+    def now(self) -> datetime:
+        """The time that orders are traded by, aware, UTC: the real one, or that of the data."""
+
+    @abstractmethod
+    def market(self) -> AsyncIterator[Bars]:
+        """Return an iterator over the bars from here on. An executor has one reader: the youngest."""
 
     @abstractmethod
     async def submit_orders(self, orders: Sequence[Order]) -> list[OrderStatus]:

@@ -14,7 +14,11 @@ from typing import Any
 import msgspec
 
 from .actor import Record, ReplyTo
-from .events import Denial, Escalated, MessagePoisoned, OrderRejected
+from .doubt_events import Alarm
+from .doubt_messages import AnswerMissing, RecoverOrder
+from .doubt_messages import RecoverOrders as RecoverOrders  # noqa: PLC0414 - named here for whoever imports it
+from .doubt_messages import ResolveOrder as ResolveOrder  # noqa: PLC0414 - named here for whoever imports it
+from .events import Denial, Escalated, MessagePoisoned, OrderInDoubt, OrderRejected, StrategyFailed
 from .model import Order, Purpose, Terms, exact
 from .ports import (
     Accepted,
@@ -39,6 +43,7 @@ from .ports import (
     Restated,
     SaleSettled,
 )
+from .snapshots import SyncMessage
 
 BrokerAccountReport = CashMovement | PositionAdjustment | DividendDeclared | SaleSettled | MarginDeficit
 
@@ -273,9 +278,10 @@ class ReplaceLeg(Message, frozen=True):
 
 
 class QueryLeg(Message, frozen=True):
-    """Ask the broker what became of a leg."""
+    """Ask the broker what became of a leg; `asked_ns` comes back with an `OrderAbsent`."""
 
     wire_id: str
+    asked_ns: int = 0
 
 
 class ChildClosed(Message, frozen=True):
@@ -311,7 +317,7 @@ class LookUpOrder(Message, frozen=True):
     """Find an order that has left memory; `then` is handled by the desk with what was found."""
 
     client_order_id: str
-    then: Message
+    then: Any
 
 
 class HistoryFound(Message, frozen=True):
@@ -319,7 +325,7 @@ class HistoryFound(Message, frozen=True):
 
     client_order_id: str
     history: tuple[Record, ...]
-    then: Message
+    then: Any
 
 
 class FilledFound(Message, frozen=True):
@@ -337,7 +343,9 @@ class LookAgain(Message, frozen=True):
 
 
 class ConnectAgain(Message, frozen=True):
-    """The connection may ask for a new session."""
+    """The connection may ask for a new session, for the `attempt`-th time."""
+
+    attempt: int = 1
 
 
 class CooldownOver(Message, frozen=True):
@@ -363,12 +371,34 @@ BrokerReport = (
     | OutcomeUnknown
     | NotSent
 )
-DeskMessage = SubmitOrders | CancelOrders | ReplaceOrder | GetOrderStatus | LateReport | HistoryFound | MessagePoisoned
+DeskMessage = (
+    SubmitOrders
+    | CancelOrders
+    | ReplaceOrder
+    | GetOrderStatus
+    | LateReport
+    | HistoryFound
+    | MessagePoisoned
+    | RecoverOrders
+    | ResolveOrder
+)
 OrderMessage = (
-    CancelOrder | ChangeOrder | OrderPassed | OrderRefused | ReplacePassed | ReplaceDenied | Recheck | BrokerReport
+    CancelOrder
+    | ChangeOrder
+    | OrderPassed
+    | OrderRefused
+    | ReplacePassed
+    | ReplaceDenied
+    | Recheck
+    | RecoverOrder
+    | ResolveOrder
+    | AnswerMissing
+    | BrokerReport
 )
 GateMessage = CheckOrder | CheckReplace | GetAccountInfo
-BreakerMessage = HaltTrading | ResumeTrading | OrderRejected | Escalated | CooldownOver
+BreakerMessage = (
+    HaltTrading | ResumeTrading | OrderRejected | OrderInDoubt | Alarm | StrategyFailed | Escalated | CooldownOver
+)
 ConnectionMessage = (
     PlaceOrder
     | CancelLeg
@@ -377,6 +407,7 @@ ConnectionMessage = (
     | Connected
     | Disconnected
     | ConnectAgain
+    | SyncMessage
     | BookActivity
     | BrokerReport
     | BrokerAccountReport

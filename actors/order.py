@@ -1,14 +1,14 @@
 """The order actor, one per order: asks the gate, states the intent, and writes down what the broker says.
 
-It decides nothing that `machines/order.py` does not know. Reports may come in any order and more than once; a report
+It decides nothing that the machines do not know: `order.py` what the facts add up to, `doubt.py` what to do about what has
+no answer, `resolution.py` what a person may say. Reports may come in any order and more than once; a report
 that says nothing new is dropped.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
-from .actor import Actor, ActorRef, Record, ReplyTo, fold, handler
+from .actor import Actor, Record, fold, handler
+from .doubt_events import OrderFoundAgain
 from .events import (
     CancelReason,
     Cumulative,
@@ -18,7 +18,6 @@ from .events import (
     OrderCancelRefused,
     OrderCancelRequested,
     OrderDenied,
-    OrderInDoubt,
     OrderIntended,
     OrderRejected,
     OrderReplaced,
@@ -27,14 +26,17 @@ from .events import (
     OrderRestated,
     OrderSubmitted,
 )
-from .machines.order import CHANGES, CLOSING, OrderChange, OrderMachine, Pending
+from .machines.doubt import (
+    replacement_given_up,
+)
+from .machines.order import OrderMachine
+from .machines.order_changes import CHANGES, CLOSING, OrderChange, Pending
 from .machines.order_table import RANK, Proof
 from .messages import (
     CancelLeg,
     CancelOrder,
     ChangeOrder,
     CheckReplace,
-    ChildClosed,
     CommandRefused,
     OrderMessage,
     OrderPassed,
@@ -47,6 +49,7 @@ from .messages import (
     ReplacePassed,
 )
 from .model import Terms
+from .order_doubt import DoubtfulOrder
 from .ports import (
     Accepted,
     BrokerOrderState,
@@ -56,9 +59,7 @@ from .ports import (
     Executed,
     Expired,
     NotSent,
-    OrderAbsent,
     OrderFound,
-    OutcomeUnknown,
     Rejected,
     Replaced,
     ReplaceRefused,
@@ -75,6 +76,7 @@ _PROVED_REASON = {
 ASKED = Pending.ASKED
 NO = Pending.NO
 INTENDED = Proof.INTENDED
+NOT_FOUND = Proof.NOT_FOUND
 NOTHING = Proof.NOTHING
 WORKING = Proof.WORKING
 R_CANCELLED = RANK[Proof.CANCELLED]
@@ -82,11 +84,10 @@ R_EXPIRED = RANK[Proof.EXPIRED]
 R_REJECTED = RANK[Proof.REJECTED]
 
 
-class Order(Actor[OrderMessage]):
+class Order(DoubtfulOrder[OrderMessage], Actor[OrderMessage]):
     """Looks after one order until it is finished."""
 
     entity = True
-    machine: OrderMachine
 
     @fold
     def begin(self, event: OrderSubmitted, record: Record) -> None:
@@ -96,8 +97,9 @@ class Order(Actor[OrderMessage]):
     def apply(self, event: OrderChange, record: Record) -> None:
         """Do what `OrderMachine.apply` does, one call less for each record of each order."""
         machine = self.machine
-        CHANGES[type(event)](machine, event)
-        machine.updated_ns = record.at_ns
+        at_ns = record.at_ns
+        CHANGES[type(event)](machine, event, at_ns)
+        machine.updated_ns = at_ns
         machine.last_record = record.number
 
     def view(self) -> OrderMachine:
@@ -117,8 +119,10 @@ class Order(Actor[OrderMessage]):
             self._close(OrderCancelled(order_id, CancelReason.REQUESTED, "cancelled before it was sent"))
         else:
             wire_id = f"{order_id}.{machine.leg}"
-            ctx.record(OrderIntended(order_id, wire_id))
+            ctx.record(OrderIntended(order_id, wire_id, message.approved.not_after_ns))
             ctx.tell(ctx.refer("connection/" + order.account), PlaceOrder(message.approved, wire_id))
+            if self._watched:
+                self._watch()
         if message.reply_to is not None:
             ctx.reply(message.reply_to, machine.status())
 
@@ -140,6 +144,7 @@ class Order(Actor[OrderMessage]):
             self.ctx.record(OrderCancelRequested(machine.order.client_order_id))
             if machine.proof is WORKING:
                 self.ctx.tell(self._connection(), CancelLeg(machine.wire_id))
+            self._watch()
         self.ctx.reply(message.reply_to, True)
 
     @handler
@@ -164,8 +169,10 @@ class Order(Actor[OrderMessage]):
             self.ctx.record(OrderReplaceRefused(new.client_order_id, "TOO_LATE", text))
         else:
             wire_id = f"{new.client_order_id}.{machine.leg + 1}"
-            self.ctx.record(OrderReplaceRequested(new.client_order_id, wire_id, Terms.of(new)))
+            not_after_ns = message.approved.not_after_ns
+            self.ctx.record(OrderReplaceRequested(new.client_order_id, wire_id, Terms.of(new), not_after_ns))
             self.ctx.tell(self._connection(), ReplaceLeg(message.approved, machine.wire_id, wire_id))
+            self._watch()
         self._answer(message.reply_to)
 
     @handler
@@ -179,10 +186,14 @@ class Order(Actor[OrderMessage]):
     @handler
     def accepted(self, message: Accepted) -> None:
         machine = self.machine
+        if machine.proof is NOT_FOUND:
+            self._resurface(message.wire_id, "the broker accepted it", is_open=True)
         if not machine.broker_order_id:
             self.ctx.record(OrderAccepted(machine.order.client_order_id, message.wire_id, message.broker_order_id))
             if machine.cancel is ASKED and not machine.is_closed:
                 self.ctx.tell(self._connection(), CancelLeg(message.wire_id))
+        if self._watched:
+            self._watch()
 
     @handler
     def rejected(self, message: Rejected) -> None:
@@ -192,6 +203,9 @@ class Order(Actor[OrderMessage]):
     @handler
     def executed(self, message: Executed) -> None:
         machine = self.machine
+        if machine.proof is NOT_FOUND and message.cumulative_quantity > machine.filled_quantity:
+            is_open = message.cumulative_quantity < machine.order.quantity
+            self._resurface(message.wire_id, f"the broker filled {message.fill.quantity} of it", is_open=is_open)
         event = machine.book_execution(message.fill, message.cumulative_quantity)
         if event is None:
             return
@@ -201,15 +215,19 @@ class Order(Actor[OrderMessage]):
             self._tell_parent(was_closed=was_closed)
         else:
             self.ctx.record(event)
+        if self._watched:
+            self._watch()
 
     @handler
     def cancelled(self, message: Cancelled) -> None:
+        self._was_there("the broker cancelled it")
         if RANK[self.machine.proof] < R_CANCELLED:
             reason = CancelReason.REQUESTED if self.machine.cancel_wanted else CancelReason.BROKER
             self._close(OrderCancelled(self.machine.order.client_order_id, reason, message.text))
 
     @handler
     def expired(self, message: Expired) -> None:
+        self._was_there("it expired at the broker")
         if RANK[self.machine.proof] < R_EXPIRED:
             self._close(OrderCancelled(self.machine.order.client_order_id, CancelReason.EXPIRED))
 
@@ -220,24 +238,26 @@ class Order(Actor[OrderMessage]):
             return  # it may mean only that the leg was replaced meanwhile; the replacement's answer tells, and asks again
         if machine.cancel is not NO and message.wire_id == machine.wire_id:
             self.ctx.record(OrderCancelRefused(machine.order.client_order_id, message.code, message.text))
+            self._watch()
 
     @handler
     def replaced(self, message: Replaced) -> None:
         machine = self.machine
+        if machine.proof is NOT_FOUND:
+            self._resurface(message.wire_id, "the broker replaced it", is_open=True)
         if message.wire_id == machine.next_wire_id:
             order_id, was_closed = machine.order.client_order_id, machine.is_closed
             self.ctx.record(OrderReplaced(order_id, message.wire_id, message.broker_order_id, message.terms))
             if machine.cancel is not NO and not machine.is_closed:
                 self.ctx.tell(self._connection(), CancelLeg(message.wire_id))  # the cancel was about the leg before
             self._tell_parent(was_closed=was_closed)
+            self._watch()
 
     @handler
     def replace_refused(self, message: ReplaceRefused) -> None:
         machine = self.machine
         if message.wire_id == machine.next_wire_id:
-            self.ctx.record(OrderReplaceRefused(machine.order.client_order_id, message.code, message.text))
-            if machine.cancel is not NO and not machine.is_closed:
-                self.ctx.tell(self._connection(), CancelLeg(machine.wire_id))  # it may have been refused meanwhile
+            self._keep_terms(OrderReplaceRefused(machine.order.client_order_id, message.code, message.text))
 
     @handler
     def restated(self, message: Restated) -> None:
@@ -249,28 +269,25 @@ class Order(Actor[OrderMessage]):
             self._tell_parent(was_closed=was_closed)
 
     @handler
-    def outcome_unknown(self, message: OutcomeUnknown) -> None:
-        if self.machine.question(message.kind) is ASKED:
-            self.ctx.record(OrderInDoubt(self.machine.order.client_order_id, message.kind, message.reason))
-        self.ctx.tell(self._connection(), QueryLeg(message.wire_id))
-
-    @handler
     def not_sent(self, message: NotSent) -> None:
         order_id = self.machine.order.client_order_id
         match message.kind:
             case CommandKind.NEW:
-                if self.machine.proof is INTENDED:
+                if self.machine.proof in (INTENDED, NOT_FOUND):
                     self._close(OrderCancelled(order_id, CancelReason.NOT_SENT, message.reason))
             case CommandKind.CANCEL:
                 self.ctx.record(OrderCancelRefused(order_id, "NOT_SENT", message.reason))
             case CommandKind.REPLACE:
                 self.ctx.record(OrderReplaceRefused(order_id, "NOT_SENT", message.reason))
+        self._watch()
 
     @handler
     def found(self, message: OrderFound) -> None:
         machine = self.machine
         order_id = machine.order.client_order_id
-        was_closed = machine.is_closed
+        was_closed, was_asked, is_open = machine.is_closed, machine.cancel, message.state is BrokerOrderState.WORKING
+        if machine.proof is NOT_FOUND and (is_open or message.cumulative_quantity > machine.filled_quantity):
+            self._resurface(message.wire_id, f"the broker has it: {message.state}", is_open=is_open)
         if not machine.broker_order_id:
             self.ctx.record(OrderAccepted(order_id, message.wire_id, message.broker_order_id))
         if message.wire_id == machine.next_wire_id:  # the broker names the last leg: the replacement was made
@@ -288,17 +305,21 @@ class Order(Actor[OrderMessage]):
             self.ctx.record(OrderCancelled(order_id, CancelReason.REQUESTED if asked else reason))
         elif message.state is BrokerOrderState.REJECTED and RANK[machine.proof] < R_REJECTED:
             self.ctx.record(OrderRejected(order_id, "REJECTED", "found rejected at the broker"))
-        elif machine.cancel is not NO and not machine.is_closed:
-            self.ctx.tell(self._connection(), CancelLeg(machine.wire_id))
+        elif is_open and machine.may_be_open:
+            self._found_working(message.wire_id, was_asked)
         self._tell_parent(was_closed=was_closed)
+        self._watch()
 
-    @handler
-    def absent(self, message: OrderAbsent) -> None:
-        """One negative look-up proves nothing: the order stays as it is, in doubt if it was sent."""
-        if self.machine.new is ASKED:
-            self.ctx.record(
-                OrderInDoubt(self.machine.order.client_order_id, CommandKind.NEW, "the broker does not know it")
-            )
+    def _found_working(self, wire_id: str, cancel: Pending) -> None:
+        """Take in that a leg works: it was not lost, a replacement may be disproved by that, and a `cancel` is asked again."""
+        machine = self.machine
+        refused = replacement_given_up(machine) if wire_id == machine.wire_id else None
+        if machine.doubt is not None and wire_id in machine.doubt.legs:
+            self.ctx.record(OrderFoundAgain(machine.order.client_order_id, wire_id))
+        if refused is not None:
+            self._keep_terms(refused)
+        elif cancel is not NO:
+            self.ctx.tell(self._connection(), CancelLeg(machine.wire_id))
 
     @handler
     def recheck(self, message: Recheck) -> None:
@@ -307,31 +328,6 @@ class Order(Actor[OrderMessage]):
             denial = Denial("INTERNAL_ERROR", "checking the order failed twice, so it was not sent", {})
             self._close(OrderDenied(machine.order.client_order_id, denial))
             return
-        held = self.ctx.view("risk_gate").exposure.open.get(machine.order.client_order_id)
-        if held is not None and held.offered is not None and machine.replace is NO:
-            text = "the approval of the replacement was lost, so it was not sent"
-            self.ctx.record(OrderReplaceRefused(machine.order.client_order_id, "INTERNAL_ERROR", text))
+        self._drop_lost_approval()
         if not machine.is_closed or machine.cumulative is not None:
-            self.ctx.tell(self._connection(), QueryLeg(machine.wire_id))
-
-    # --- Helpers ---------------------------------------------------------------------------------------------------------
-
-    def _close(self, event: OrderDenied | OrderRejected | OrderCancelled) -> None:
-        was_closed = self.machine.is_closed
-        self.ctx.record(event)
-        self._tell_parent(was_closed=was_closed)
-
-    def _tell_parent(self, *, was_closed: bool) -> None:
-        """Tell the parent once, when the order closes. A parent is named `actor:detail`."""
-        machine = self.machine
-        if machine.order.parent and machine.is_closed and not was_closed:
-            order = machine.order
-            parent = self.ctx.refer(order.parent.partition(":")[0])
-            self.ctx.tell(parent, ChildClosed(order.client_order_id, order.parent, order.symbol, machine.reason))
-
-    def _connection(self) -> ActorRef[Any]:
-        return self.ctx.refer("connection/" + self.machine.order.account)
-
-    def _answer(self, reply_to: ReplyTo | None) -> None:
-        if reply_to is not None:
-            self.ctx.reply(reply_to, self.machine.status())
+            self.ctx.tell(self._connection(), QueryLeg(machine.wire_id, self.ctx.now_ns))

@@ -18,7 +18,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from .model import ZERO, Fill, Instrument, Order, OrderType, Terms, TimeInForce
+from .errors import JournalError
+from .model import ZERO, Fill, Instrument, Order, OrderType, Side, Terms, TimeInForce
 
 
 class Command(msgspec.Struct, frozen=True, gc=False):
@@ -59,9 +60,10 @@ class ReplaceRequest(Command, frozen=True):
 
 
 class StatusRequest(Command, frozen=True):
-    """Ask for one order by our id; answered by `OrderFound` or `OrderAbsent`."""
+    """Ask for one order by our id; answered by `OrderFound`, or by `OrderAbsent` with the same `asked_ns`."""
 
     wire_id: str
+    asked_ns: int = 0
 
 
 class Report(msgspec.Struct, frozen=True, gc=False):
@@ -96,11 +98,9 @@ class BrokerPosition(msgspec.Struct, frozen=True):
 
 
 class Connected(Report, frozen=True):
-    """The session is open. `cash` and `positions` are the broker's account at this moment, complete."""
+    """The session is open, for the account that the broker calls so. What it holds is asked for with `SyncAccount`."""
 
     account: str
-    cash: Decimal
-    positions: tuple[BrokerPosition, ...]
     capabilities: Capabilities
 
 
@@ -186,6 +186,7 @@ class CashKind(StrEnum):
     INTEREST = "INTEREST"
     FEE = "FEE"
     TRANSFER = "TRANSFER"
+    ADOPTED = "ADOPTED"
 
 
 class AdjustmentCause(StrEnum):
@@ -195,6 +196,7 @@ class AdjustmentCause(StrEnum):
     CASH_IN_LIEU = "CASH_IN_LIEU"
     SYMBOL_CHANGE = "SYMBOL_CHANGE"
     LIQUIDATION = "LIQUIDATION"
+    ADOPTED = "ADOPTED"
 
 
 class AccountReport(Report, frozen=True):
@@ -261,17 +263,32 @@ class BrokerOrderState(StrEnum):
 
 
 class OrderFound(OrderReport, frozen=True):
-    """The broker knows the order: its state, and the cumulative quantity and average price of its fills over all legs."""
+    """The broker knows the order: its state, and the cumulative quantity and average price of its fills over all legs.
+
+    Of an open order it may say what is open, by which an order counts that no record of ours knows.
+    """
 
     broker_order_id: str
     state: BrokerOrderState
     cumulative_quantity: Decimal
     average_price: Decimal | None
     commission: Decimal = ZERO
+    symbol: str = ""
+    side: Side | None = None
+    open_quantity: Decimal = ZERO
+    limit_price: Decimal | None = None
 
 
 class OrderAbsent(OrderReport, frozen=True):
-    """The broker does not know the order now. Alone this proves nothing."""
+    """The broker does not know the order now. Alone this proves nothing.
+
+    `complete` is said by the connection alone: after the order's last leg was sent it has read the whole account, with
+    which our books agree, and the order was not in it. `asked_ns` is when the look-up (or the read) began; 0 is not known,
+    and then it never counts as proof.
+    """
+
+    complete: bool = False
+    asked_ns: int = 0
 
 
 class CommandKind(StrEnum):
@@ -335,6 +352,17 @@ class JournalStore(Protocol):
 
     def read(self, after: int = 0) -> Iterable[bytes]:
         """Return the encoded records numbered above `after`, oldest first."""
+
+
+class FallibleStore(JournalStore, Protocol):
+    """A journal store whose disk can fail, and that says so."""
+
+    @property
+    def durable(self) -> int:
+        """The number of the last record that is known to be durable."""
+
+    def watch(self, failed: Callable[[JournalError], None], restored: Callable[[], None]) -> None:
+        """Have `failed` called when writing fails, and again when it fails for another reason; `restored` when it works."""
 
 
 class MarketData(Protocol):

@@ -33,18 +33,22 @@ class Positions(Actor[GetPositions]):
     @fold
     def _opened(self, event: SessionOpened, record: Record) -> None:
         self.state.open(event)
+        self.state.last_record = record.number
 
     @fold
     def _filled(self, event: OrderFilled, record: Record) -> None:
         self.state.fill(event)
+        self.state.last_record = record.number
 
     @fold
     def _cash_moved(self, event: CashMoved, record: Record) -> None:
         self.state.move_cash(event)
+        self.state.last_record = record.number
 
     @fold
     def _adjusted(self, event: PositionAdjusted, record: Record) -> None:
         self.state.adjust(event)
+        self.state.last_record = record.number
 
 
 def priced(ledger: Ledger, account: str, market: MarketData) -> dict[str, Position]:

@@ -6,12 +6,15 @@ An approval is recorded, and so reserves its exposure, before it is answered. `m
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 
 import msgspec
 
+from .account_events import BooksDisagree, ExternalOrderGone, ExternalOrderSeen, SessionConnected, SymbolReleased
 from .actor import Actor, Record, fold, handler
 from .events import (
+    Booted,
     CashMoved,
     CashSettled,
     Denial,
@@ -60,15 +63,26 @@ class GateState(msgspec.Struct):
 
 
 class RiskGate(Actor[GateMessage]):
-    """Checks orders and replacements, one at a time, against the worst case of everything approved before."""
+    """Checks orders and replacements, one at a time, against the worst case of everything approved before.
+
+    `backlog` says at an instant how many records are not durable yet, and how old the oldest of them is in nanoseconds.
+    """
 
     state: GateState
 
-    def __init__(self, limits: Limits, instruments: Instruments, market: MarketData, account: str) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        instruments: Instruments,
+        market: MarketData,
+        account: str,
+        backlog: Callable[[int], tuple[int, int]] | None = None,
+    ) -> None:
         settles_later = limits.settles_later and limits.account_type == "cash"
         self.state = GateState(Exposure(settles_later=settles_later))
         self._limits = limits
-        self._checks = checks_under(limits)
+        self._checks = checks_under(limits, journal_falls_behind=backlog is not None)
+        self._backlog = backlog
         self._instruments = instruments
         self._market = market
         self._default_account = account
@@ -136,6 +150,7 @@ class RiskGate(Actor[GateMessage]):
             self.ctx.now_ns,
             remaining,
             held,
+            self._backlog,
         )
 
     def _approve(self, order: Order) -> ApprovedOrder:
@@ -185,8 +200,28 @@ class RiskGate(Actor[GateMessage]):
         self.state.exposure.session_opened(event)
 
     @fold
-    def _session_closed(self, event: SessionClosed, record: Record) -> None:
-        self.state.exposure.session_closed(event)
+    def _session_ended(self, event: SessionClosed | SessionConnected, record: Record) -> None:
+        self.state.exposure.session_ended(event)
+
+    @fold
+    def _booted(self, event: Booted, record: Record) -> None:
+        self.state.exposure.booted()
+
+    @fold
+    def _books_disagree(self, event: BooksDisagree, record: Record) -> None:
+        self.state.exposure.books_disagree(event)
+
+    @fold
+    def _symbol_released(self, event: SymbolReleased, record: Record) -> None:
+        self.state.exposure.symbol_released(event)
+
+    @fold
+    def _external_seen(self, event: ExternalOrderSeen, record: Record) -> None:
+        self.state.exposure.external_seen(event)
+
+    @fold
+    def _external_gone(self, event: ExternalOrderGone, record: Record) -> None:
+        self.state.exposure.external_gone(event)
 
     @fold
     def _approved(self, event: OrderApproved, record: Record) -> None:

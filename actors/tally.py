@@ -46,6 +46,7 @@ SUM_OF = {
     CashKind.INTEREST: "interest",
     CashKind.FEE: "account_fees",
     CashKind.TRANSFER: "transfers",
+    CashKind.ADOPTED: "transfers",
 }
 """The field of the totals that each kind of cash movement is added to."""
 

@@ -1,7 +1,8 @@
-"""The circuit breaker's memory and rules: too many rejections in a window halt trading; a person can halt and resume.
+"""The circuit breaker's memory and rules: what goes wrong too often in a window, or at all, halts trading; a person can halt and resume.
 
 Repeated rejections may mend themselves: after a cooldown the breaker goes one step back, HALTED to REDUCING to ACTIVE.
-A halt by hand or by escalation waits for a person.
+Every other halt waits for a person: by hand, by escalation, for orders whose outcome is unknown again and again, for books
+that differ from the broker's, for a journal that cannot be written, for an order that was given up and is there after all.
 A margin call trips nothing: it is recorded and counted, and what becomes of it is the broker's and the strategy's.
 """
 
@@ -23,39 +24,68 @@ class HaltReason(StrEnum):
     COOLDOWN = "COOLDOWN"
     MANUAL = "MANUAL"
     ESCALATION = "ESCALATION"
+    OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
+    POSITION_MISMATCH = "POSITION_MISMATCH"
+    JOURNAL = "JOURNAL"
+    ORDER_RESURFACED = "ORDER_RESURFACED"
+    STRATEGY = "STRATEGY"
+
+
+MENDS = (HaltReason.REPEATED_REJECTIONS, HaltReason.COOLDOWN)
+"""Why trading may be halted and come back by itself."""
 
 
 class BreakerRules(msgspec.Struct, frozen=True, kw_only=True):
-    """`rejections` within `window_ns` halt trading; `cooldown_ns` later it recovers a step, None: only by a person."""
+    """`rejections` within `window_ns` halt trading; `cooldown_ns` later it recovers a step, None: only by a person.
+
+    So do `unknowns` new orders within `window_ns` whose outcome is unknown, but these wait for a person always.
+    """
 
     rejections: int = 10
     window_ns: int = 60_000_000_000
     cooldown_ns: int | None = 300_000_000_000
+    unknowns: int = 5
 
 
 class BreakerState(msgspec.Struct):
-    """The trading state, since when, why, and the rejections inside the window."""
+    """The trading state, since when, why (and in which words), and the rejections and unknown outcomes inside the window."""
 
     trading_state: TradingState = TradingState.ACTIVE
     epoch: int = 0
     reason: HaltReason = HaltReason.START
     changed_ns: int = 0
     rejections: list[int] = msgspec.field(default_factory=list)
+    unknowns: list[int] = msgspec.field(default_factory=list)
+    text: str = ""
 
     def rejected(self, at_ns: int, rules: BreakerRules) -> None:
         """Count a rejection by the broker."""
         self.rejections = [seen for seen in self.rejections if seen > at_ns - rules.window_ns][-rules.rejections :]
         self.rejections.append(at_ns)
 
+    def unknown(self, at_ns: int, rules: BreakerRules) -> None:
+        """Count a new order whose outcome is unknown."""
+        self.unknowns = [seen for seen in self.unknowns if seen > at_ns - rules.window_ns][-rules.unknowns :]
+        self.unknowns.append(at_ns)
+
     def changed(self, event: TradingStateChanged, at_ns: int) -> None:
         """Take over a change; whoever goes on after a halt starts with a clean window."""
         self.trading_state, self.epoch = event.state, event.epoch
-        self.reason, self.changed_ns = HaltReason(event.reason), at_ns
-        self.rejections = []
+        self.reason, self.text, self.changed_ns = HaltReason(event.reason), event.text, at_ns
+        self.rejections, self.unknowns = [], []
 
     def tripped(self, rules: BreakerRules) -> bool:
         """Whether the rejections in the window are too many."""
         return self.trading_state is not TradingState.HALTED and len(self.rejections) >= rules.rejections
+
+    def lost_sight(self, rules: BreakerRules) -> bool:
+        """Whether the outcomes that are unknown are too many."""
+        return not self.waits_for_person and len(self.unknowns) >= rules.unknowns
+
+    @property
+    def waits_for_person(self) -> bool:
+        """Whether trading is halted and nothing but a person ends that."""
+        return self.trading_state is TradingState.HALTED and self.reason not in MENDS
 
     def change(self, state: TradingState, reason: HaltReason, text: str) -> TradingStateChanged:
         """Return the record of a change."""
@@ -63,8 +93,7 @@ class BreakerState(msgspec.Struct):
 
     def recovers_at_ns(self, rules: BreakerRules) -> int | None:
         """Return when the state may go one step back by itself, None if it may not."""
-        mends = self.reason in (HaltReason.REPEATED_REJECTIONS, HaltReason.COOLDOWN)
-        if self.trading_state is TradingState.ACTIVE or not mends or rules.cooldown_ns is None:
+        if self.trading_state is TradingState.ACTIVE or self.reason not in MENDS or rules.cooldown_ns is None:
             return None
         return self.changed_ns + rules.cooldown_ns
 

@@ -11,6 +11,7 @@ from decimal import ROUND_CEILING, Decimal
 
 import msgspec
 
+from ..account_events import BooksDisagree, ExternalOrderGone, ExternalOrderSeen, SessionConnected, SymbolReleased
 from ..events import (
     CashMoved,
     CashSettled,
@@ -29,6 +30,7 @@ from ..events import (
 )
 from ..model import ZERO, Side, Terms
 from ..ports import AdjustmentCause, Capabilities, CashKind
+from ..snapshots import ExternalOrder
 
 INTENTS_KEPT = 1000
 UNIT = Decimal("1E-8")
@@ -97,7 +99,9 @@ class AccountRisk(msgspec.Struct):
     """One account: cash, what open buys reserve of it, and the symbols.
 
     `accrued` are dividends declared and not paid yet. `unsettled` is what sales have brought and cannot be spent yet;
-    it is counted only where sales settle later.
+    it is counted only where sales settle later. `frozen` says by how much the broker's positions are above ours in the
+    symbols whose books disagree. `externals` are open orders that are not ours; they count as ours do, a market order
+    without the cash that nobody can know.
     """
 
     cash: Decimal = ZERO
@@ -110,6 +114,8 @@ class AccountRisk(msgspec.Struct):
     accrued: Decimal = ZERO
     unsettled: Decimal = ZERO
     declares: bool = False
+    frozen: dict[str, Decimal] = msgspec.field(default_factory=dict)
+    externals: dict[str, ExternalOrder] = msgspec.field(default_factory=dict)
 
     @property
     def spendable(self) -> Decimal:
@@ -162,8 +168,14 @@ class Exposure(msgspec.Struct):
             for held in event.positions:
                 self._symbol(account, held.symbol).position = held.quantity
 
-    def session_closed(self, event: SessionClosed) -> None:
+    def session_ended(self, event: SessionClosed | SessionConnected) -> None:
+        """Let nothing pass: a session that was lost, or is new, has to be reconciled."""
         self.account(event.account).connected = False
+
+    def booted(self) -> None:
+        """Let nothing pass until the session of this boot is reconciled."""
+        for account in self.accounts.values():
+            account.connected = False
 
     def approved(self, event: OrderApproved, at_ns: int) -> None:
         """Reserve for a new order, or for the worst of old and new of a replacement."""
@@ -300,10 +312,44 @@ class Exposure(msgspec.Struct):
         if event.cause is not AdjustmentCause.SYMBOL_CHANGE:
             risk.position += event.quantity
             return
+        if event.symbol in account.frozen:
+            account.frozen[event.new_symbol] = account.frozen.pop(event.symbol)
         held, risk.position = risk.position, ZERO
         self._symbol(account, event.new_symbol).position += held
         if not (risk.position or risk.open_buy or risk.open_sell):
             del account.symbols[event.symbol]
+
+    # --- What is not as it should be ---------------------------------------------------------------------------------
+
+    def books_disagree(self, event: BooksDisagree) -> None:
+        """Freeze a symbol."""
+        self.account(event.account).frozen[event.symbol] = event.brokers - event.ours
+
+    def symbol_released(self, event: SymbolReleased) -> None:
+        self.account(event.account).frozen.pop(event.symbol, None)
+
+    def external_seen(self, event: ExternalOrderSeen) -> None:
+        """Count an order that is not ours with what is open of it now."""
+        account, order = self.account(event.account), event.order
+        self._uncount(account, order.broker_order_id)
+        account.externals[order.broker_order_id] = order
+        self._count(account, order, order.open_quantity)
+
+    def external_gone(self, event: ExternalOrderGone) -> None:
+        self._uncount(self.account(event.account), event.broker_order_id)
+
+    def _uncount(self, account: AccountRisk, broker_order_id: str) -> None:
+        order = account.externals.pop(broker_order_id, None)
+        if order is not None:
+            self._count(account, order, -order.open_quantity)
+
+    def _count(self, account: AccountRisk, order: ExternalOrder, quantity: Decimal) -> None:
+        risk = self._symbol(account, order.symbol)
+        if order.side is BUY:
+            risk.open_buy += quantity
+            account.reserved += quantity * (order.limit_price or ZERO)
+        else:
+            risk.open_sell += quantity
 
     # --- Sums ----------------------------------------------------------------------------------------------------------
 

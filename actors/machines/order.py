@@ -10,70 +10,19 @@ ones replace when they come: so any permutation and any duplication of the same 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from decimal import Decimal
-from enum import StrEnum
-from typing import Any
 
 import msgspec
 
 from ..actor import Record
 from ..errors import ActorError
-from ..events import (
-    Arrival,
-    CancelReason,
-    Cumulative,
-    OrderAccepted,
-    OrderCancelled,
-    OrderCancelRefused,
-    OrderCancelRequested,
-    OrderDenied,
-    OrderFilled,
-    OrderInDoubt,
-    OrderIntended,
-    OrderRejected,
-    OrderReplaced,
-    OrderReplaceRefused,
-    OrderReplaceRequested,
-    OrderRestated,
-    OrderSubmitted,
-)
+from ..events import Arrival, Cumulative, OrderFilled, OrderSubmitted
 from ..model import ZERO, Fill, Order, OrderState, OrderStatus, Terms
 from ..ports import CommandKind
+from .doubt import Doubt
 from .fills import Totals, merged, totals
+from .order_changes import CHANGES, Pending
 from .order_table import PUBLIC_STATE, RANK, Extent, Proof
-
-OrderChange = (
-    OrderDenied
-    | OrderIntended
-    | OrderAccepted
-    | OrderRejected
-    | OrderFilled
-    | OrderCancelRequested
-    | OrderCancelled
-    | OrderCancelRefused
-    | OrderReplaceRequested
-    | OrderReplaced
-    | OrderReplaceRefused
-    | OrderRestated
-    | OrderInDoubt
-)
-
-
-class Pending(StrEnum):
-    """One of our questions: not asked, asked, asked with an unknown outcome."""
-
-    NO = "no"
-    ASKED = "asked"
-    IN_DOUBT = "in_doubt"
-
-
-CLOSING = {
-    CancelReason.REQUESTED: Proof.CANCELLED,
-    CancelReason.BROKER: Proof.CANCELLED,
-    CancelReason.EXPIRED: Proof.EXPIRED,
-    CancelReason.NOT_SENT: Proof.NOT_SENT,
-}
 
 # Looked up once: a member of an enum costs more than what is done with it.
 FILLED_ALL = Extent.ALL
@@ -83,18 +32,17 @@ ASKED = Pending.ASKED
 IN_DOUBT = Pending.IN_DOUBT
 NO = Pending.NO
 DENIED = Proof.DENIED
-INTENDED = Proof.INTENDED
-NOTHING = Proof.NOTHING
-REJECTED = Proof.REJECTED
+NOT_FOUND = Proof.NOT_FOUND
 WORKING = Proof.WORKING
-R_REJECTED = RANK[Proof.REJECTED]
-R_WORKING = RANK[Proof.WORKING]
+R_NOT_FOUND = RANK[Proof.NOT_FOUND]
 
 
 class OrderMachine(msgspec.Struct, gc=False):
     """State of one order. Only `apply` changes it. `terms` is the order as submitted, `order` as replaced since.
 
-    `cancel_wanted` remembers that we asked to cancel, when the question itself has long been settled.
+    `cancel_wanted` remembers that we asked to cancel, when the question itself has long been settled. `new_ns`, `cancel_ns`
+    and `replace_ns` are when a command was handed over, `not_after_ns` is the deadline of the last send. `doubt` is there
+    while a question is in doubt, or while the broker does not find what it had accepted.
     """
 
     order: Order
@@ -121,6 +69,13 @@ class OrderMachine(msgspec.Struct, gc=False):
     commission: Decimal = ZERO
     updated_ns: int = 0
     last_record: int = 0
+    new_ns: int = 0
+    cancel_ns: int = 0
+    replace_ns: int = 0
+    not_after_ns: int = 0
+    doubt: Doubt | None = None
+    resurfaced: bool = False
+    filled_by_hand: int = 0
 
     @classmethod
     def fold(cls, history: tuple[Record, ...] | list[Record]) -> OrderMachine:
@@ -148,7 +103,7 @@ class OrderMachine(msgspec.Struct, gc=False):
     def apply(self, record: Record) -> None:
         """Fold one record of this order."""
         event = record.event
-        CHANGES[type(event)](self, event)
+        CHANGES[type(event)](self, event, record.at_ns)
         self.updated_ns = record.at_ns
         self.last_record = record.number
 
@@ -167,13 +122,39 @@ class OrderMachine(msgspec.Struct, gc=False):
     @property
     def is_closed(self) -> bool:
         """Whether nothing more is expected of it."""
-        ended = RANK[self.proof] >= R_REJECTED or self.proof is DENIED
+        ended = RANK[self.proof] >= R_NOT_FOUND or self.proof is DENIED
         return ended or (self.filled_quantity > 0 and self.filled_quantity >= self.order.quantity)
+
+    @property
+    def may_be_open(self) -> bool:
+        """Whether something of it may be open at the broker: also of one that was given up and has resurfaced."""
+        again = self.resurfaced and self.proof is NOT_FOUND and self.filled_quantity < self.order.quantity
+        return again or not self.is_closed
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether it is not known what became of it, or of what we asked."""
+        return self.doubt is not None or IN_DOUBT in (self.new, self.cancel, self.replace)
 
     def question(self, kind: CommandKind) -> Pending:
         """Return where our question of that kind stands; the fields are called like the kinds."""
         pending: Pending = getattr(self, kind.value)
         return pending
+
+    def awaits(self, kind: CommandKind) -> bool:
+        """Whether a command of that kind was handed over and has no answer; a cancel waits for the order to be accepted first."""
+        if kind is CommandKind.CANCEL and not (self.proof is WORKING or self.resurfaced):
+            return False
+        return self.question(kind) is ASKED
+
+    def asked_ns(self, kind: CommandKind) -> int:
+        """Return when the last command of that kind was handed over."""
+        at_ns: int = getattr(self, kind.value + "_ns")
+        return at_ns
+
+    def legs(self) -> tuple[str, ...]:
+        """Return the legs that it may have at the broker: the last, and before it the one that may replace it."""
+        return (self.next_wire_id, self.wire_id) if self.next_wire_id else (self.wire_id,)
 
     def status(self, *, quarantined: bool = False) -> OrderStatus:
         """Return what the outside is shown."""
@@ -189,7 +170,7 @@ class OrderMachine(msgspec.Struct, gc=False):
             text=self.text,
             broker_order_id=self.broker_order_id,
             pending=tuple(name for name, pending in questions if pending is not NO),
-            in_doubt=any(pending is IN_DOUBT for _, pending in questions),
+            in_doubt=self.in_doubt,
             quarantined=quarantined,
             submitted_ns=self.submitted_ns,
             updated_ns=self.updated_ns,
@@ -269,131 +250,3 @@ def _extent(filled: Decimal, ordered: Decimal) -> Extent:
     if filled <= ZERO:
         return FILLED_NONE
     return FILLED_PART if filled < ordered else FILLED_ALL
-
-
-# --- How each record changes the machine -------------------------------------------------------------------------------
-
-
-def _prove(machine: OrderMachine, proof: Proof, reason: str = "", text: str = "") -> None:
-    """Raise what is proved; of two facts of the same strength the text that sorts last stays, whichever came first."""
-    known, new = RANK[machine.proof], RANK[proof]
-    if new > known:
-        machine.proof, machine.reason, machine.text = proof, reason, text
-        known = new
-    elif new == known:
-        machine.reason, machine.text = max((machine.reason, machine.text), (reason, text))
-    if known >= R_WORKING:
-        machine.new = NO
-        if known >= R_REJECTED:
-            machine.cancel = machine.replace = NO
-
-
-def _denied(machine: OrderMachine, event: OrderDenied) -> None:
-    _prove(machine, DENIED, event.denial.code, event.denial.text)
-
-
-def _intended(machine: OrderMachine, event: OrderIntended) -> None:
-    if machine.proof is NOTHING:
-        machine.proof = INTENDED
-    else:
-        _prove(machine, INTENDED)
-    machine.wire_id = event.wire_id
-    machine.new = ASKED
-
-
-def _accepted(machine: OrderMachine, event: OrderAccepted) -> None:
-    if machine.proof is INTENDED:
-        machine.proof = WORKING
-        machine.new = NO
-    else:
-        _prove(machine, WORKING)
-    machine.broker_order_id = event.broker_order_id
-
-
-def _rejected(machine: OrderMachine, event: OrderRejected) -> None:
-    _prove(machine, REJECTED, event.code, event.text)
-
-
-def _filled(machine: OrderMachine, event: OrderFilled) -> None:
-    fill = event.fill
-    quantity = machine.filled_quantity + event.quantity  # whatever can raise comes before the first change
-    notional = machine.notional + event.notional
-    commission = machine.commission + event.commission
-    if fill.fill_key in machine.fills or fill.revision or fill.inferred or machine.covers:
-        machine.fills, machine.covers, _ = merged(machine.fills, machine.covers, None, fill, None)
-    else:
-        machine.fills[fill.fill_key] = fill
-    machine.cumulative = event.cumulative
-    machine.filled_quantity, machine.notional, machine.commission = quantity, notional, commission
-    machine.new = NO
-    if quantity >= machine.order.quantity:
-        machine.cancel = machine.replace = NO
-
-
-def _cancel_requested(machine: OrderMachine, event: OrderCancelRequested) -> None:
-    machine.cancel = ASKED
-    machine.cancel_wanted = True
-
-
-def _cancelled(machine: OrderMachine, event: OrderCancelled) -> None:
-    _prove(machine, CLOSING[event.reason], event.reason.value, event.text)
-
-
-def _cancel_refused(machine: OrderMachine, event: OrderCancelRefused) -> None:
-    machine.cancel = NO
-
-
-def _replace_requested(machine: OrderMachine, event: OrderReplaceRequested) -> None:
-    machine.replace = ASKED
-    machine.next_wire_id = event.wire_id
-    machine.next_terms = event.terms
-
-
-def _replaced(machine: OrderMachine, event: OrderReplaced) -> None:
-    machine.order = event.terms.applied_to(machine.order)
-    machine.wire_id, machine.next_wire_id = event.wire_id, ""
-    machine.broker_order_id = event.broker_order_id
-    machine.leg += 1
-    machine.replace = NO
-    if machine.is_closed:
-        machine.cancel = NO  # the new total is filled already
-
-
-def _replace_refused(machine: OrderMachine, event: OrderReplaceRefused) -> None:
-    if not event.denied:
-        machine.replace = NO
-        machine.next_wire_id = ""
-
-
-def _restated(machine: OrderMachine, event: OrderRestated) -> None:
-    _prove(machine, WORKING)  # who changes it has it
-    machine.order = event.terms.applied_to(machine.order)
-    if machine.is_closed:
-        machine.cancel = machine.replace = NO
-
-
-def _in_doubt(machine: OrderMachine, event: OrderInDoubt) -> None:
-    if machine.question(event.kind) is not NO:  # else it was answered meanwhile
-        setattr(machine, event.kind.value, IN_DOUBT)
-
-
-def _begun_twice(machine: OrderMachine, event: OrderSubmitted) -> None:
-    raise ActorError(f"order {machine.order.client_order_id} was submitted twice")
-
-
-CHANGES: dict[type, Callable[[OrderMachine, Any], None]] = {
-    OrderSubmitted: _begun_twice,
-    OrderDenied: _denied,
-    OrderIntended: _intended,
-    OrderAccepted: _accepted,
-    OrderRejected: _rejected,
-    OrderFilled: _filled,
-    OrderCancelRequested: _cancel_requested,
-    OrderCancelled: _cancelled,
-    OrderCancelRefused: _cancel_refused,
-    OrderReplaceRequested: _replace_requested,
-    OrderReplaced: _replaced,
-    OrderReplaceRefused: _replace_refused,
-    OrderRestated: _restated,
-    OrderInDoubt: _in_doubt,
-}

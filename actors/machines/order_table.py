@@ -20,6 +20,7 @@ class Proof(StrEnum):
     DENIED = "DENIED"
     INTENDED = "INTENDED"
     WORKING = "WORKING"
+    NOT_FOUND = "NOT_FOUND"
     REJECTED = "REJECTED"
     NOT_SENT = "NOT_SENT"
     EXPIRED = "EXPIRED"
@@ -51,6 +52,9 @@ PUBLIC_STATE: dict[tuple[Proof, Extent], OrderState] = {
     (Proof.WORKING, Extent.NONE): _S.SUBMITTED,
     (Proof.WORKING, Extent.PART): _S.PARTIALLY_FILLED,
     (Proof.WORKING, Extent.ALL): _S.FILLED,
+    (Proof.NOT_FOUND, Extent.NONE): _S.REJECTED,
+    (Proof.NOT_FOUND, Extent.PART): _S.CANCELLED,
+    (Proof.NOT_FOUND, Extent.ALL): _S.FILLED,
     (Proof.REJECTED, Extent.NONE): _S.REJECTED,
     (Proof.REJECTED, Extent.PART): _S.CANCELLED,
     (Proof.REJECTED, Extent.ALL): _S.FILLED,
@@ -70,6 +74,7 @@ MEANING = {
     Proof.DENIED: "the gate refused it; `reason` is its code",
     Proof.INTENDED: "the intent to send it is durable; no answer yet",
     Proof.WORKING: "the broker works it",
+    Proof.NOT_FOUND: "given up: it is proved, or a person said, that the broker does not have it",
     Proof.REJECTED: "the broker refused it",
     Proof.NOT_SENT: "it was certainly never written to the wire",
     Proof.EXPIRED: "its time in force ended",

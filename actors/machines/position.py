@@ -45,10 +45,11 @@ class Account(msgspec.Struct):
 
 
 class Ledger(msgspec.Struct):
-    """All accounts by name."""
+    """All accounts by name. `version` counts the changes, `last_record` is the number of the last record booked."""
 
     accounts: dict[str, Account] = msgspec.field(default_factory=dict)
     version: int = 0
+    last_record: int = 0
 
     def open(self, event: SessionOpened) -> None:
         """Adopt what the broker holds for us, the first time; later differences are the business of reconciliation."""
@@ -76,14 +77,18 @@ class Ledger(msgspec.Struct):
         """Book cash that came or went without a trade."""
         account = self.accounts[event.account]
         account.cash += event.amount
-        if event.kind is CashKind.TRANSFER:
+        if event.kind is CashKind.TRANSFER or event.kind is CashKind.ADOPTED:
             account.transfers += event.amount
         else:
             account.income += event.amount
         self.version += 1
 
     def adjust(self, event: PositionAdjusted) -> None:
-        """Book a change of a holding without a trade: a split keeps its cost, cash makes it a sale or a purchase."""
+        """Book a change of a holding without a trade: a split keeps its cost, cash makes it a sale or a purchase.
+
+        What is adopted was traded by somebody else, and counts as paid in (or out) at its price; the cash that it has moved
+        is adopted by itself.
+        """
         account = self.accounts[event.account]
         account.cash += event.cash
         holding = account.holdings.setdefault(event.symbol, Holding())
@@ -94,6 +99,10 @@ class Ledger(msgspec.Struct):
             renamed = account.holdings.setdefault(event.new_symbol, Holding())
             book(renamed, holding.quantity, holding.cost)
             renamed.realized_pnl += holding.realized_pnl
+        elif event.cause is AdjustmentCause.ADOPTED:
+            notional = event.quantity * event.price
+            book(holding, event.quantity, notional)
+            account.transfers += notional
         else:
             book(holding, event.quantity, -event.cash)
         self.version += 1

@@ -15,6 +15,7 @@ import msgspec
 
 from ..events import Denial
 from ..model import ZERO, Instrument, Order, Purpose, Side, TradingState
+from .account_checks import broker_session, journal_behind, symbol_frozen
 from .exposure import AccountRisk, SymbolRisk, usable
 from .order_checks import MARKET, capability, intent_key, known_symbol, price, quantity, worst_price
 
@@ -78,6 +79,7 @@ class Case(msgspec.Struct, gc=False):
     now_ns: int
     remaining: Decimal | None = None
     held: Decimal = ZERO
+    backlog: Callable[[int], tuple[int, int]] | None = None
     _worst: Decimal | None = None
     _reduces: bool = False
     _gross: Decimal | None = None
@@ -165,12 +167,6 @@ def trading_state(case: Case) -> Denial | None:
         f"trading is {case.state}: only {allowed} pass",
         {"trading_state": case.state.value},
     )
-
-
-def broker_session(case: Case) -> Denial | None:
-    if case.account.connected:
-        return None
-    return Denial("NOT_CONNECTED", "the broker's session is not ready; orders pass once it is", {})
 
 
 def market_data(case: Case) -> Denial | None:
@@ -299,6 +295,8 @@ CHECKS: tuple[tuple[Check, frozenset[Purpose]], ...] = (
     (price, _ALL),
     (trading_state, frozenset({_E, _C, _X})),
     (broker_session, _ALL),
+    (journal_behind, _NEW_RISK),
+    (symbol_frozen, _ALL),
     (capability, _ALL),
     (market_data, _ALL),
     (price_collar, _ALL),
@@ -329,12 +327,12 @@ OFF: dict[Check, Callable[[Limits], bool]] = {
 """The limits under which a check passes whatever the order is."""
 
 
-def checks_under(limits: Limits) -> dict[Purpose, tuple[Check, ...]]:
-    """Return the table of `CHECKS_FOR` without the checks that these limits switch off."""
-    return {
-        purpose: tuple(check for check in checks if check not in OFF or not OFF[check](limits))
-        for purpose, checks in CHECKS_FOR.items()
-    }
+def checks_under(limits: Limits, *, journal_falls_behind: bool = True) -> dict[Purpose, tuple[Check, ...]]:
+    """Return the table of `CHECKS_FOR` without the checks that these limits, or a journal that cannot lag, switch off."""
+    off = {check for check, is_off in OFF.items() if is_off(limits)}
+    if not journal_falls_behind:
+        off.add(journal_behind)
+    return {purpose: tuple(check for check in checks if check not in off) for purpose, checks in CHECKS_FOR.items()}
 
 
 def review(case: Case, checks_for: Mapping[Purpose, tuple[Check, ...]] = CHECKS_FOR) -> Denial | None:

@@ -10,10 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ...actors.actor import ActorRef
-from ...actors.ports import CommandKind, NewOrder, NotSent, ReplaceRequest, Report
+from ...actors.ports import Report
 from .exchange import SimulatedExchange
-
-ADDS_RISK = frozenset({NewOrder, ReplaceRequest})
+from .sending import ADDS_RISK, of_another_epoch
 
 
 class SimulatedBroker:
@@ -38,15 +37,8 @@ class SimulatedBroker:
         """Hand a command to the exchange and post what it says; what adds risk under another epoch is not sent."""
         kind = type(command)
         if kind in ADDS_RISK and self._epoch() != command.trading_epoch:
-            reports: list[Report] = [self._not_sent(command)]
+            reports: list[Report] = [of_another_epoch(command, self._epoch())]
         else:
             reports = self._handlers[kind](command, self._now_ns())
         for report in reports:
             self._post(self._connection, report, cause)
-
-    def _not_sent(self, command: NewOrder | ReplaceRequest) -> NotSent:
-        halted = self._epoch() is None
-        reason = "trading was halted" if halted else "the trading state changed after the order was approved"
-        if isinstance(command, NewOrder):
-            return NotSent(command.wire_id, CommandKind.NEW, reason)
-        return NotSent(command.new_wire_id, CommandKind.REPLACE, reason)

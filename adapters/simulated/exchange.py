@@ -34,14 +34,12 @@ from ...actors.ports import (
     CancelRefused,
     CancelRequest,
     Command,
-    CommandKind,
     Connect,
     Connected,
     Disconnect,
     Disconnected,
     Expired,
     NewOrder,
-    NotSent,
     OrderAbsent,
     Rejected,
     Replaced,
@@ -50,6 +48,7 @@ from ...actors.ports import (
     Report,
     StatusRequest,
 )
+from ...actors.snapshots import AccountSnapshot, SyncAccount
 from .accounts import account_of
 from .book import Book, Listing
 from .charges import Charges
@@ -63,6 +62,7 @@ from .orders import OrderIndex, WorkingOrder, leg_refusal, trigger_refusal
 from .overnight import Overnight
 from .rules import ExchangeRules, Refusal, RefusalCode, refusal
 from .same_bar import SameBar
+from .sending import too_late
 from .terms import CAPABILITIES, terms_refusal, trail_of
 
 __all__ = ["ExchangeRules", "SimulatedExchange"]
@@ -96,6 +96,7 @@ class SimulatedExchange:
         instruments: Mapping[str, Instrument],
         account: str = "main",
         sessions: Sessions | None = None,
+        index: OrderIndex | None = None,
     ) -> None:
         self.rules = rules
         self.account_id = account
@@ -106,7 +107,7 @@ class SimulatedExchange:
         self._fills_at_close = rules.fill == "close"
         costs = costs_of(rules)
         impact = impact_of(rules, self._account.warn)
-        self._orders = OrderIndex()
+        self._orders = OrderIndex() if index is None else index
         self._book = Book(self._account, instruments, costs.sure_part, self._orders)
         self._listings, self._resting, self._day = self._book.listings, self._book.resting, self._book.day
         executions = executions_of(rules, self._account, self._book, costs, self._charges, impact)
@@ -132,6 +133,7 @@ class SimulatedExchange:
                 CancelRequest: self._cancel,
                 ReplaceRequest: self._replace,
                 StatusRequest: self._status,
+                SyncAccount: self._sync,
                 Connect: self._connect,
                 Disconnect: self._disconnect,
             }
@@ -207,7 +209,15 @@ class SimulatedExchange:
     # -- commands
 
     def _connect(self, command: Connect, now_ns: int) -> list[Report]:
-        return [Connected(self.account_id, self._account.cash, self._account.positions(), CAPABILITIES)]
+        return [Connected(self.account_id, CAPABILITIES)]
+
+    def snapshot(self, as_of: int, asked_ns: int = 0) -> AccountSnapshot:
+        """Return the whole account. Executions are not kept: the orders' cumulative quantities stand for them."""
+        cash, held, listed = self._account.cash, self._account.positions(), self._orders.listed()
+        return AccountSnapshot(as_of, cash, held, listed, asked_ns=asked_ns)
+
+    def _sync(self, command: SyncAccount, now_ns: int) -> list[Report]:
+        return [self.snapshot(command.as_of, command.asked_ns)]
 
     def _disconnect(self, command: Disconnect, now_ns: int) -> list[Report]:
         return [Disconnected("requested")]
@@ -333,7 +343,7 @@ class SimulatedExchange:
 
     def _replace(self, command: ReplaceRequest, now_ns: int) -> list[Report]:
         if now_ns > command.not_after_ns:
-            return [NotSent(command.new_wire_id, CommandKind.REPLACE, _lateness(now_ns, command.not_after_ns))]
+            return [too_late(command, now_ns)]
         order = self._orders.working(command.wire_id)
         if isinstance(order, Refusal):
             return [ReplaceRefused(command.new_wire_id, order.code, order.text)]
@@ -390,7 +400,7 @@ class SimulatedExchange:
 
     def _status(self, command: StatusRequest, now_ns: int) -> list[Report]:
         found = self._orders.summary(command.wire_id)
-        return [OrderAbsent(command.wire_id) if found is None else found.report()]
+        return [OrderAbsent(command.wire_id, asked_ns=command.asked_ns) if found is None else found.report()]
 
     def _expire(self, end_ns: int, reports: list[Report], extended_hours: bool) -> None:
         """Expire the DAY orders, of one kind of hours, that arrived before `end_ns`, in order of arrival."""
@@ -404,10 +414,6 @@ class SimulatedExchange:
 def _not_taken(command: NewOrder, base_id: str, now_ns: int) -> Report:
     """Return what is said of an order that comes too late, or a second time; nothing is remembered of it."""
     if now_ns > command.not_after_ns:
-        return NotSent(command.wire_id, CommandKind.NEW, _lateness(now_ns, command.not_after_ns))
+        return too_late(command, now_ns)
     text = f"wire_id: the order {base_id} of {command.wire_id} was sent before"
     return Rejected(command.wire_id, RefusalCode.DUPLICATE_ORDER_ID.value, text)
-
-
-def _lateness(now_ns: int, not_after_ns: int) -> str:
-    return f"{now_ns - not_after_ns} ns after its deadline {not_after_ns}"

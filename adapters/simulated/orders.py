@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from math import inf
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -87,6 +88,12 @@ class WorkingOrder(OrderSummary, kw_only=True, gc=True):
     mark: Decimal = ZERO
     moment: TimeInForce | None = None
     first_session: int = 0
+
+    def report(self) -> OrderFound:
+        """Return this as an answer, with what is open of it."""
+        terms = (self.listing.symbol, self.asked.side, self.remaining, self.limit)
+        average = self.notional / self.filled if self.filled else None
+        return OrderFound(self.wire_id, self.broker_order_id, self.state, self.filled, average, self.commission, *terms)
 
     @property
     def is_trailing(self) -> bool:
@@ -178,6 +185,10 @@ class OrderIndex:
         if found is None or asked not in (base_id, found.wire_id, *found.earlier_wire_ids):
             return None
         return found
+
+    def listed(self) -> tuple[OrderFound, ...]:
+        """Return what is told of the open orders, in order of arrival."""
+        return tuple(order.report() for order in sorted(self.open.values(), key=attrgetter("sequence")))
 
     def finish(self, order: WorkingOrder, state: BrokerOrderState) -> None:
         """Take the order off the open ones and remember how it ended."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any, Never
 
 import msgspec
@@ -10,11 +11,14 @@ import pytest
 from actor_test_kit import ActorTestKit
 from toy_tree import Broken, Counted, Counts, Do, Hear, Puppet
 
+from ordersmith.actors.account_events import SessionConnected
 from ordersmith.actors.actor import Actor, Record, ReplyTo, fold, handler
 from ordersmith.actors.broker_connection import BrokerConnection
 from ordersmith.actors.errors import ActorError
 from ordersmith.actors.events import SessionClosed, SessionOpened
 from ordersmith.actors.journal import Journal
+from ordersmith.actors.machines.exposure import Exposure
+from ordersmith.actors.machines.position import Ledger
 from ordersmith.actors.messages import CancelLeg, FilledFound, GetFilledOrders, LateReport, LookUpOrder
 from ordersmith.actors.ports import (
     Accepted,
@@ -27,6 +31,7 @@ from ordersmith.actors.ports import (
     NotSent,
     ReadHistory,
 )
+from ordersmith.actors.snapshots import AccountSnapshot, SyncAccount
 
 
 class Up(msgspec.Struct, frozen=True):
@@ -151,10 +156,18 @@ def test_a_snapshot_restores_the_state() -> None:
 
 
 def test_the_connection_opens_its_session_when_it_starts() -> None:
-    """A connection that starts asks its port to connect, and is ready once the broker has stated the account."""
-    kit = ActorTestKit(BrokerConnection("main"))
+    """A connection that starts asks its port to connect, then for the account, and is ready once that was judged."""
+    views = {"positions": Ledger(), "risk_gate": SimpleNamespace(exposure=Exposure())}
+    kit = ActorTestKit(BrokerConnection("main"), views=views)
     assert kit.start().sent == [("broker/main", Connect())]
-    came = kit.deliver(Connected("main", Decimal(10), (), CAPABILITIES))
+    came = kit.deliver(Connected("main", CAPABILITIES))
+    assert came.recorded == [SessionConnected("main", CAPABILITIES)]
+    assert came.said == []
+    (read,) = came.told_to("connection/main")
+    assert kit.deliver(read).sent == [("broker/main", SyncAccount(1, ""))]
+    came = kit.deliver(AccountSnapshot(1, Decimal(10), ()))
+    while told := came.told_to("connection/main"):
+        came = kit.deliver(told[0])
     assert came.recorded == [OPENED]
     assert came.said == ["ready"]
 

@@ -11,24 +11,21 @@ import pytest
 from actor_test_kit import ActorTestKit
 from trading_world import World, accepted, executed
 
-from ordersmith.actors import broker_connection
-from ordersmith.actors.actor import Record
+from ordersmith.actors.account_events import SessionConnected
 from ordersmith.actors.broker_connection import BrokerConnection
 from ordersmith.actors.events import (
-    Arrival,
     CashMoved,
     CashSettled,
     DividendAccrued,
     MarginCalled,
     OrderApproved,
     OrderFilled,
-    OrderSubmitted,
     PositionAdjusted,
     SessionClosed,
     SessionOpened,
 )
+from ordersmith.actors.machines import session
 from ordersmith.actors.machines.exposure import Exposure
-from ordersmith.actors.machines.order import OrderMachine
 from ordersmith.actors.machines.position import Account, Holding, Ledger
 from ordersmith.actors.messages import (
     ApprovedOrder,
@@ -44,7 +41,6 @@ from ordersmith.actors.ports import (
     Accepted,
     AdjustmentCause,
     BrokerOrderState,
-    BrokerPosition,
     Cancelled,
     CancelRequest,
     CashKind,
@@ -81,19 +77,8 @@ def connection(
     for order_id in open_orders:
         exposure.approved(OrderApproved(order_id, "main", "A", Side.BUY, D(10), D(9)), 0)
     gate = SimpleNamespace(exposure=exposure)
-    return ActorTestKit(BrokerConnection("main"), *history, absent=absent, views={"risk_gate": gate, **(views or {})})
-
-
-def test_it_connects_when_it_starts_and_is_ready_once_the_account_is_known() -> None:
-    """A start asks for the session; only the broker's account makes it ready, and becomes a record."""
-    kit = connection()
-    started = kit.start()
-    assert started.sent == [("broker/main", Connect())]
-    assert started.said == []
-    held = (BrokerPosition("A", D(3), D(10)),)
-    opened = kit.deliver(Connected("main", D(500), held, CAPABILITIES))
-    assert opened.recorded == [SessionOpened("main", D(500), held, CAPABILITIES)]
-    assert opened.said == ["ready"]
+    seen = {"risk_gate": gate, "positions": Ledger(), **(views or {})}
+    return ActorTestKit(BrokerConnection("main"), *history, absent=absent, views=seen)
 
 
 def test_after_a_crash_the_session_is_still_open() -> None:
@@ -118,23 +103,33 @@ SECOND_NS = 1_000_000_000
 LOST = SessionClosed("main", "line lost")
 
 
-def test_a_lost_session_is_asked_for_again_every_second() -> None:
+def test_a_lost_session_is_asked_for_again_ever_more_slowly() -> None:
     """A loss is recorded, and a new session asked for until there is one; then nothing is asked any more."""
     kit = connection(OPENED)
     lost = kit.deliver(Disconnected("line lost"), now_ns=5 * SECOND_NS)
     assert (lost.recorded, lost.sent) == ([LOST], [])
-    assert lost.timers == {"connect again": (6 * SECOND_NS, ConnectAgain())}
-    for second in (6, 7):
-        again = kit.deliver(ConnectAgain(), now_ns=second * SECOND_NS)
+    assert lost.timers == {"connect again": (6 * SECOND_NS, ConnectAgain(2))}
+    for second, attempt, seconds in ((6, 2, 2), (8, 3, 4), (12, 4, 8)):
+        again = kit.deliver(ConnectAgain(attempt), now_ns=second * SECOND_NS)
         assert again.sent == [("broker/main", Connect())]
-        assert again.timers == {"connect again": ((second + 1) * SECOND_NS, ConnectAgain())}
-    opened = kit.deliver(Connected("main", D(500), (), CAPABILITIES))
-    assert opened.recorded == [OPENED]
-    assert opened.cancelled_timers == ["connect again"]
+        assert again.timers == {"connect again": ((second + seconds) * SECOND_NS, ConnectAgain(attempt + 1))}
+    connected = kit.deliver(Connected("main", CAPABILITIES))
+    assert connected.recorded == [SessionConnected("main", CAPABILITIES)]
+    assert connected.cancelled_timers == ["connect again"]
     assert (kit.deliver(ConnectAgain()).sent, kit.deliver(CancelLeg("o.0")).sent) == (
         [],
         [("broker/main", CancelRequest("o.0"))],
     )
+
+
+def test_a_session_that_cannot_be_opened_is_asked_for_ever_more_slowly() -> None:
+    """Each refusal in a row doubles the wait, and one that was ready begins again at a second."""
+    kit = connection(OPENED)
+    for now, wait in ((1, 1), (2, 2), (4, 4)):
+        lost = kit.deliver(Disconnected("no line"), now_ns=now * SECOND_NS)
+        assert lost.timers["connect again"][0] == (now + wait) * SECOND_NS
+    kit.learn(OPENED)
+    assert kit.deliver(Disconnected("no line"), now_ns=0).timers["connect again"][0] == SECOND_NS
 
 
 @pytest.mark.parametrize(("now_ns", "next_ns"), [(0, 10), (4, 10), (9, 10), (10, 20), (25, 30)])
@@ -145,25 +140,7 @@ def test_a_rebuilt_connection_goes_on_asking_at_the_same_times(now_ns: int, next
     kit.context.now_ns = now_ns * tenth
     started = kit.start()
     assert (started.sent, started.said) == ([], [])
-    assert started.timers == {"connect again": (next_ns * tenth, ConnectAgain())}
-
-
-def test_a_new_session_asks_about_every_open_order() -> None:
-    """What happened while nobody listened is asked for: the last leg of each order that may be at the broker, and of no other."""
-    sent = OrderMachine.begin(Record(1, 1, 0, OrderSubmitted("o", ORDER, Arrival(1, D(9)))))
-    sent.wire_id = "o.0"
-    replacing = msgspec.structs.replace(sent, wire_id="r.1", next_wire_id="r.2")
-    unsent = msgspec.structs.replace(sent, wire_id="")
-    views = {"order/o": sent, "order/r": replacing, "order/u": unsent}
-    first = connection(open_orders=("o", "r", "u", "gone"), views=views)
-    assert first.deliver(Connected("main", D(500), (), CAPABILITIES)).sent == []
-    kit = connection(OPENED, LOST, open_orders=("o", "r", "u", "gone"), views=views)
-    kit.context.views["risk_gate"].exposure.open["o2"] = msgspec.structs.replace(
-        kit.context.views["risk_gate"].exposure.open["o"], account="other"
-    )
-    kit.context.views["order/o2"] = sent
-    again = kit.deliver(Connected("main", D(500), (), CAPABILITIES))
-    assert again.sent == [("broker/main", StatusRequest("o.0")), ("broker/main", StatusRequest("r.2"))]
+    assert started.timers == {"connect again": (next_ns * tenth, ConnectAgain(2))}
 
 
 def test_a_fill_that_nobody_told_of_is_found_after_the_loss() -> None:
@@ -174,7 +151,7 @@ def test_a_fill_that_nobody_told_of_is_found_after_the_loss() -> None:
     world.broker.take()
     assert world.submit(Order.buy("A", 1, client_order_id="p"))[0].reason == "NOT_CONNECTED"
     world.wait(1.5)
-    assert world.broker.take() == [StatusRequest("o.0")]
+    assert [command.wire_id for command in world.broker.take()] == ["o.0"]
     world.says(OrderFound("o.0", "b-o.0", BrokerOrderState.DONE, D(10), D(9), D(1)))
     assert world.status("o").state is OrderState.FILLED
     assert world.submit(Order.buy("A", 1, client_order_id="q"))[0].state is OrderState.SUBMITTED
@@ -252,7 +229,7 @@ def test_what_was_reported_first_is_booked_first() -> None:
 
 def test_activities_are_remembered_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the last activities are remembered, so that a long life needs no more memory than a short one."""
-    monkeypatch.setattr(broker_connection, "ACTIVITIES_KEPT", 2)
+    monkeypatch.setattr(session, "ACTIVITIES_KEPT", 2)
     kit = connection(OPENED)
     for number in "123":
         booked(kit, SaleSettled(number, D(1)))

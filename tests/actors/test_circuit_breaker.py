@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from trading_world import World, accepted, executed
 
+from ordersmith.actors.account_events import BooksDisagree, CashDiffers
+from ordersmith.actors.actor import Event
+from ordersmith.actors.doubt_events import JournalFailed, OrderResurfaced
 from ordersmith.actors.errors import ActorError
 from ordersmith.actors.events import Escalated, OrderDenied, TradingStateChanged
 from ordersmith.actors.messages import HaltTrading, SubmitOrders
 from ordersmith.actors.model import Order, OrderState, Purpose, TradingState
-from ordersmith.actors.ports import NewOrder, Rejected
+from ordersmith.actors.ports import CommandKind, NewOrder, OutcomeUnknown, Rejected
 from ordersmith.adapters.memory_journal import MemoryJournal
 from ordersmith.supervisor import backtest
 
@@ -234,3 +238,59 @@ def test_an_escalation_halts_for_good() -> None:
         command = NewOrder(f"l{epoch}.0", order, world.dispatcher.now_ns + 1, epoch)
         world.dispatcher.ports["broker/main"].accept(command, -1)
         assert not world.backtest.exchange._orders.knows(f"l{epoch}")
+
+
+# --- Trouble that only a person ends -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("alarm", "reason", "text"),
+    [
+        (
+            OrderResurfaced("o", "the broker accepted it"),
+            "ORDER_RESURFACED",
+            "order o was given up and is there after all: the broker accepted it",
+        ),
+        (
+            BooksDisagree("main", "A", Decimal(1), Decimal(2)),
+            "POSITION_MISMATCH",
+            "main holds 2 A at the broker and 1 in our books",
+        ),
+        (
+            CashDiffers("main", Decimal(1), Decimal(2)),
+            "POSITION_MISMATCH",
+            "main has 2 in cash at the broker and 1 in our books",
+        ),
+        (JournalFailed("the disk is full"), "JOURNAL", "the disk is full"),
+    ],
+)
+def test_an_alarm_halts_until_a_person_resumes(alarm: Event, reason: str, text: str) -> None:
+    """It halts with its own reason, also out of a halt that would end by itself, and told again it changes nothing."""
+    world = World(scripted=True, breaker=RULES).bar()
+    rejected(world, "a", "b", "c")
+    for _ in range(2):
+        world.dispatcher.state(alarm)
+        world.run()
+    assert [change[1] for change in changes(world)] == ["REPEATED_REJECTIONS", reason]
+    assert world.events(TradingStateChanged)[-1].text == text
+    world.wait(1000)
+    assert state(world) is HALTED
+    world.resume()
+    assert state(world) is ACTIVE
+
+
+def test_new_orders_in_doubt_again_and_again_halt() -> None:
+    """The fifth within the window halts until a person resumes; doubts about cancels do not count."""
+    world = World(scripted=True, breaker={"window": 10}).bar()
+    names = [f"o{number}" for number in range(6)]
+    world.submit(*(Order.buy("A", 1, client_order_id=name) for name in names))
+    world.says(accepted("o0.0"))
+    world.cancel("o0")
+    world.says(*(OutcomeUnknown("o0.0", CommandKind.CANCEL, "504"),))
+    world.says(*(OutcomeUnknown(f"{name}.0", CommandKind.NEW, "504") for name in names[1:5]))
+    assert state(world) is ACTIVE
+    world.says(OutcomeUnknown("o5.0", CommandKind.NEW, "504"))
+    (event,) = world.events(TradingStateChanged)
+    assert (event.reason, event.text) == ("OUTCOME_UNKNOWN", "5 orders in doubt within 10 s, the last o5: 504")
+    world.wait(10_000)
+    assert state(world) is HALTED

@@ -386,7 +386,7 @@ def test_an_unknown_outcome_is_asked_about_and_not_sent_again() -> None:
     world = sent(OutcomeUnknown("o.0", CommandKind.NEW, "504"))
     status = world.status("o")
     assert (status.state, status.in_doubt, status.pending) == (SUBMITTED, True, ("new",))
-    assert world.broker.take() == [StatusRequest("o.0")]
+    assert world.broker.take() == [StatusRequest("o.0", world.dispatcher.now_ns)]
     assert world.exposure.open["o"].remaining == 10
     world.says(OrderAbsent("o.0"), OrderAbsent("o.0"))
     assert (world.status("o").state, world.status("o").in_doubt) == (SUBMITTED, True)
@@ -455,7 +455,7 @@ def test_a_recheck_asks_the_broker_about_what_is_open() -> None:
     world = working()
     world.post("order/o", Recheck())
     world.run()
-    assert world.broker.take() == [StatusRequest("o.0")]
+    assert world.broker.take() == [StatusRequest("o.0", world.dispatcher.now_ns)]
     world.says(Cancelled("o.0"))
     world.post("order/o", Recheck())
     world.run()

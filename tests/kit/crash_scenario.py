@@ -16,9 +16,12 @@ from typing import Any
 import msgspec
 from scripted_port import ScriptedPort
 
+from ordersmith.actors.account_events import BooksDisagree, CashDiffers
 from ordersmith.actors.actor import Record
 from ordersmith.actors.bars import Bars
-from ordersmith.actors.events import ActorRestarted, Escalated, OrderFilled
+from ordersmith.actors.doubt_events import JournalFailed, OrderResurfaced
+from ordersmith.actors.doubt_messages import AnswerMissing, RecoverOrders, ResolveOrder
+from ordersmith.actors.events import ActorRestarted, Escalated, OrderFilled, StrategyFailed
 from ordersmith.actors.messages import (
     CancelOrders,
     Change,
@@ -35,7 +38,8 @@ from ordersmith.actors.messages import (
     SubmitOrders,
 )
 from ordersmith.actors.model import Fill, Order, OrderStatus, TimeInForce
-from ordersmith.actors.ports import Disconnected, Executed
+from ordersmith.actors.ports import BrokerOrderState, Disconnected, Executed, OrderFound
+from ordersmith.actors.snapshots import AnswerDue, NotOurs, ReadDue, ResolveSymbol, SnapshotFailed, SyncAccount
 from ordersmith.actors.strategy import Strategy
 from ordersmith.adapters.bar_feed import BarFeed
 from ordersmith.config import load
@@ -53,6 +57,15 @@ REARMING = ("circuit_breaker", "rebalancer", "connection/main")
 """Actors that arm their timers again when they are rebuilt."""
 
 GTC, DAY = TimeInForce.GTC, TimeInForce.DAY
+
+ALARMS = (
+    OrderResurfaced("ghost", "the broker accepted it"),
+    BooksDisagree("main", "A", Decimal(1), Decimal(2)),
+    CashDiffers("main", Decimal(1), Decimal(2)),
+    JournalFailed("the disk is full"),
+    StrategyFailed("strategy/other", "ValueError: no idea"),
+)
+"""What halts trading at once, or allows nothing new any more, whoever recorded it."""
 
 Terms = tuple[str, str, int | str, str | None, TimeInForce]
 
@@ -91,6 +104,9 @@ ORDERS: dict[str, Terms] = {
     "refused-3": ("A", "BUY", 2, None, GTC),
     "last": ("A", "BUY", 10, None, DAY),
     "restated": ("C", "BUY", 10, "6", GTC),
+    "resolved": ("C", "BUY", 1, "6", GTC),
+    "unknown-1": ("C", "BUY", 1, "6", GTC),
+    "unknown-2": ("C", "BUY", 1, "6", GTC),
     "unconnected": ("B", "BUY", 10, "30", GTC),
 }
 
@@ -126,7 +142,9 @@ class Script:
             6: self._questions,
             10: lambda run: run.ask("desk", lambda to: CancelOrders(("filled", "resting-not", "partial-not"), to)),
             7: lambda run: run.post("order/lost", Recheck()),
-            11: lambda run: run.port.adjust(),
+            4: self._resume,
+            9: self._trouble,
+            11: self._account_news,
             12: self._change_of_mind,
             13: self._late_reports,
             15: self._lost_session,
@@ -166,7 +184,7 @@ class Script:
         strategy.replace("slow-replace", 25, "33")
 
     def _doubts(self, strategy: Strategy) -> None:
-        strategy.submit(self.orders("doubt absent lost not-sent slow-accept quick-cancel"))
+        strategy.submit(self.orders("doubt absent lost not-sent slow-accept quick-cancel resolved unknown-1 unknown-2"))
         strategy.cancel("quick-cancel")
 
     def _commands(self, strategy: Strategy) -> None:
@@ -183,6 +201,28 @@ class Script:
         run.ask("journal", lambda to: GetFilledOrders(0, to))
         run.ask("positions", GetPositions)
         run.ask("risk_gate", GetAccountInfo)
+
+    def _resume(self, run: Run) -> None:
+        """Resume after the halt for so many unknown outcomes; once more, in case that nobody has heard it."""
+        for _ in range(2):
+            run.ask("circuit_breaker", lambda to: ResumeTrading("the line was bad", to))
+
+    def _trouble(self, run: Run) -> None:
+        """Tell the orders what they are told when another process has begun, look again for one in doubt, and resolve another by hand."""
+        run.post("desk", RecoverOrders(("resolved",)))
+        run.post("order/lost", AnswerMissing())
+        for alarm in ALARMS:
+            run.post("circuit_breaker", alarm)
+            run.ask("circuit_breaker", lambda to: ResumeTrading("looked at it", to))
+        run.ask("desk", lambda to: ResolveOrder("resolved", "absent", "not in the broker's list", reply_to=to))
+
+    def _account_news(self, run: Run) -> None:
+        """Let the account change by itself, then let reads of it fail, come late and succeed; resolve what is in no dispute."""
+        run.port.adjust()
+        foreign = OrderFound("nobody.0", "b-1", BrokerOrderState.WORKING, Decimal(0), None)
+        for message in (SnapshotFailed(0, "page 2 is missing"), AnswerDue(), NotOurs(foreign), ReadDue()):
+            run.post("connection/main", message)
+        run.ask("connection/main", lambda to: ResolveSymbol("A", "adopt", "just so", "main", to))
 
     def _change_of_mind(self, run: Run) -> None:
         symbol = self.symbol("target-1", "A")
@@ -297,7 +337,7 @@ class Run:
             broker_positions=backtest.exchange._account.positions(),
             broker_cash=backtest.exchange._account.cash,
             equity=result.equity,
-            commands=self.port.commands,
+            commands=public(self.port.commands),
             answers=self.answers,
             seen=self.strategy.seen,
             journal=journal,
@@ -306,9 +346,11 @@ class Run:
 
 
 def public(value: Any) -> Any:
-    """Return an answer or a status with its record number taken out."""
+    """Return an answer, a status or a command with its record number taken out."""
     if isinstance(value, OrderStatus):
         return msgspec.structs.replace(value, last_record=0)
+    if isinstance(value, SyncAccount):
+        return msgspec.structs.replace(value, as_of=0)
     if isinstance(value, list):
         return [public(entry) for entry in value]
     return value

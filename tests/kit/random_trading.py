@@ -357,7 +357,7 @@ class RandomRun:
     def under_way(self) -> set[str]:
         """The orders that have commands under way to the exchange."""
         delayed = self.backtest._delayed
-        return set() if delayed is None else {base_id_of(entry[2].wire_id) for entry in delayed._under_way}
+        return set() if delayed is None else {base_id_of(entry.command.wire_id) for entry in delayed.transit.under_way}
 
     def __iter__(self) -> Iterator[Bars]:
         """Step through all bars, yielding each once everything at its end has happened."""

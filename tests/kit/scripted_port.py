@@ -13,6 +13,7 @@ from ordersmith.actors.model import Terms
 from ordersmith.actors.ports import (
     AdjustmentCause,
     CancelRefused,
+    CancelRequest,
     CashKind,
     CashMovement,
     CommandKind,
@@ -26,6 +27,7 @@ from ordersmith.actors.ports import (
     Restated,
     SaleSettled,
 )
+from ordersmith.actors.snapshots import AccountSnapshot, SyncAccount
 from ordersmith.adapters.simulated.broker import SimulatedBroker
 from ordersmith.supervisor.backtest import Backtest
 
@@ -41,6 +43,7 @@ class ScriptedPort:
         self._connection = backtest.dispatcher.cells["connection/main"]
         self._held: list[Callable[[], Any]] = []
         self._hold = False
+        self._slow: tuple[str, ...] = ("slow-cancel", "partial")
         self._broker = SimulatedBroker(
             backtest.exchange,
             self._from_exchange,
@@ -49,12 +52,11 @@ class ScriptedPort:
             backtest._epoch_now,
         )
         self._tricks: dict[tuple[str, str], Callable[[Any, int], Any]] = {
-            ("CancelRequest", "slow-cancel"): self._later,
-            ("CancelRequest", "partial"): self._later,
             ("ReplaceRequest", "slow-replace"): self._answer_later,
             ("NewOrder", "slow-accept"): self._answer_later,
             ("NewOrder", "doubt"): self._lose_answer,
             ("NewOrder", "absent"): self._lose,
+            **{("NewOrder", name): self._lose for name in ("resolved", "unknown-1", "unknown-2")},
             ("NewOrder", "lost"): lambda c, n: None,
             ("NewOrder", "not-sent"): lambda c, n: self.say(NotSent(c.wire_id, CommandKind.NEW, "no line"), n),
             ("CancelRequest", "unknown-cancel"): self._lose,
@@ -74,17 +76,36 @@ class ScriptedPort:
     def accept(self, command: Any, cause: int) -> None:
         self.commands.append(command)
         base_id = getattr(command, "wire_id", "").rpartition(".")[0]
+        if isinstance(command, SyncAccount):
+            self.say(self._as_told(command), cause)
+            return
+        if isinstance(command, CancelRequest) and base_id in self._slow:
+            self._later(command, cause)  # however often it is asked
+            return
         trick = self._tricks.pop((type(command).__name__, base_id), self._broker.accept)
         trick(command, cause)
+
+    def _as_told(self, command: SyncAccount) -> AccountSnapshot:
+        """Return the exchange's account with its orders as the reports that were let out have told."""
+        account = self._exchange.snapshot(command.as_of, command.asked_ns)
+        orders = tuple(
+            msgspec.structs.replace(found, wire_id=f"{base_id}.0")
+            if self._held and (base_id := found.wire_id.rpartition(".")[0]) == "slow-replace"
+            else found
+            for found in account.orders
+        )
+        return msgspec.structs.replace(account, orders=orders)
 
     def say(self, report: Any, cause: int = 0) -> None:
         self._post(self._connection, report, cause)
 
     def release(self) -> None:
-        """Let out what was held, and know at last that `absent` and `lost` were never written."""
-        for act in self._held:
+        """Let out what was held, and know at last which orders were never written."""
+        self._slow = ()
+        held, self._held = self._held, []
+        for act in held:
             act()
-        for name in ("absent", "lost"):
+        for name in ("absent", "lost", "unknown-1", "unknown-2"):
             self.say(NotSent(f"{name}.0", CommandKind.NEW, "found in the line's log"))
 
     def correct(self, name: str) -> None:

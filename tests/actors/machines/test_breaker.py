@@ -102,3 +102,31 @@ def test_the_epoch_counts_the_changes() -> None:
         assert state.epoch == number - 1, "a change is a record first"
         state.changed(event, 10 * number)
         assert (state.trading_state, state.reason, state.epoch, state.changed_ns) == (to, reason, number, 10 * number)
+
+
+def test_unknown_outcomes_add_up_within_the_window() -> None:
+    """So many new orders in doubt within the window are too many, further apart they are not, and the memory is bounded."""
+    rules = BreakerRules(unknowns=3, window_ns=100)
+    state = BreakerState()
+    for at_ns in (1, 50, 101):
+        state.unknown(at_ns, rules)
+    assert not state.lost_sight(rules)
+    state.unknown(102, rules)
+    assert state.lost_sight(rules)
+    for at_ns in range(102, 150):
+        state.unknown(at_ns, rules)
+    assert len(state.unknowns) <= 4
+    state.changed(state.change(HALTED, HaltReason.OUTCOME_UNKNOWN, ""), 150)
+    assert not state.lost_sight(rules)
+
+
+@pytest.mark.parametrize("reason", list(HaltReason))
+def test_which_halts_wait_for_a_person(reason: HaltReason) -> None:
+    """All but those for repeated rejections, and the steps back from them."""
+    state = BreakerState()
+    state.changed(state.change(HALTED, reason, ""), 5)
+    mends = reason in (HaltReason.REPEATED_REJECTIONS, HaltReason.COOLDOWN)
+    assert state.waits_for_person is not mends
+    assert (state.recovers_at_ns(RULES) is not None) is mends
+    state.changed(state.change(ACTIVE, HaltReason.MANUAL, ""), 6)
+    assert not state.waits_for_person

@@ -234,7 +234,7 @@ def test_the_account_is_adopted_once() -> None:
     """A reconnect says that the session is back, and changes neither cash nor positions."""
     exposure = Exposure()
     exposure.session_opened(opened("500", BrokerPosition("A", D(7), D(3))))
-    exposure.session_closed(SessionClosed("main", "lost"))
+    exposure.session_ended(SessionClosed("main", "lost"))
     assert not exposure.account("main").connected
     exposure.session_opened(opened("9", BrokerPosition("A", D(1), D(3))))
     account = exposure.account("main")

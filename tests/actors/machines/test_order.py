@@ -33,7 +33,8 @@ from ordersmith.actors.events import (
     OrderSubmitted,
     SessionClosed,
 )
-from ordersmith.actors.machines.order import OrderMachine, Pending
+from ordersmith.actors.machines.order import OrderMachine
+from ordersmith.actors.machines.order_changes import Pending
 from ordersmith.actors.machines.order_table import PUBLIC_STATE, Extent, Proof
 from ordersmith.actors.model import Fill, Order, OrderState, Side, Terms
 from ordersmith.actors.ports import CommandKind
@@ -78,6 +79,7 @@ INTENDED = OrderIntended("o", "o.0")
 ACCEPTED = OrderAccepted("o", "o.0", "b1")
 DENIED = OrderDenied("o", Denial("LOT_SIZE", "not a multiple", {"lot": "3"}))
 BROKER_REJECTED = OrderRejected("o", "NO_MONEY", "not enough")
+GIVEN_UP = OrderRejected("o", "NOT_FOUND", "not there", concluded=True)
 ASKED_TO_CANCEL = OrderCancelRequested("o")
 CANCELLED_AS_ASKED = OrderCancelled("o", CancelReason.REQUESTED)
 EXPIRED = OrderCancelled("o", CancelReason.EXPIRED)
@@ -90,6 +92,7 @@ REACHES: dict[Proof, tuple[Event, ...]] = {
     Proof.DENIED: (DENIED,),
     Proof.INTENDED: (INTENDED,),
     Proof.WORKING: (INTENDED, ACCEPTED),
+    Proof.NOT_FOUND: (INTENDED, GIVEN_UP),
     Proof.REJECTED: (INTENDED, BROKER_REJECTED),
     Proof.NOT_SENT: (INTENDED, NOT_SENT),
     Proof.EXPIRED: (INTENDED, ACCEPTED, EXPIRED),

@@ -9,8 +9,8 @@ import pytest
 from ordersmith.actors.machines.order_table import MEANING, PUBLIC_STATE, RANK, Extent, Proof, render
 from ordersmith.actors.model import OrderState
 
-ENDED = {Proof.DENIED, Proof.REJECTED, Proof.NOT_SENT, Proof.EXPIRED, Proof.CANCELLED}
-REFUSED = {Proof.DENIED, Proof.REJECTED}
+ENDED = {Proof.DENIED, Proof.NOT_FOUND, Proof.REJECTED, Proof.NOT_SENT, Proof.EXPIRED, Proof.CANCELLED}
+REFUSED = {Proof.DENIED, Proof.NOT_FOUND, Proof.REJECTED}
 SENT = {Proof.INTENDED, Proof.WORKING}
 
 
@@ -37,8 +37,9 @@ def test_the_table_has_a_row_for_everything_and_no_other() -> None:
 
 
 def test_what_ends_an_order_outranks_what_does_not() -> None:
-    """A fact that ends an order at the broker is stronger than one that it works, whichever comes first."""
+    """A fact that ends an order at the broker is stronger than one that it works, and than that we gave it up, whichever comes first."""
     assert [proof for proof in Proof if RANK[proof] > RANK[Proof.WORKING]] == [
+        Proof.NOT_FOUND,
         Proof.REJECTED,
         Proof.NOT_SENT,
         Proof.EXPIRED,

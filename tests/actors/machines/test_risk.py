@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ordersmith
+from ordersmith.actors.machines.account_checks import BEHIND_NS, BEHIND_RECORDS
 from ordersmith.actors.machines.exposure import AccountRisk, SymbolRisk
 from ordersmith.actors.machines.order_checks import NEEDED, PRICES, intent_key
 from ordersmith.actors.machines.risk import CHECKS, CHECKS_FOR, Case, Limits, render, review
@@ -94,11 +95,14 @@ def case(
     can: Capabilities = CAN,
     unsettled: int = 0,
     accrued: int = 0,
+    backlog: tuple[int, int] | None = None,
+    frozen: Mapping[str, int] | None = None,
 ) -> Case:
     """Return a case: `held` is position, open buys and open sells by symbol; every other symbol costs 50 where `prices` says nothing."""
     symbols = {symbol: SymbolRisk(*(D(part) for part in parts)) for symbol, parts in (held or {}).items()}
     account = AccountRisk(D(cash), D(reserved), symbols, dict(intents or {}), connected, known=True, capabilities=can)
     account.unsettled, account.accrued = D(unsettled), D(accrued)
+    account.frozen = {symbol: D(above) for symbol, above in (frozen or {}).items()}
     price = None if last is None else D(str(last))
 
     def last_price(symbol: str) -> Decimal | None:
@@ -109,9 +113,17 @@ def case(
 
     added = what.quantity if delta is None else D(str(delta))
     rules = Limits(**(limits or {}))
-    return Case(
-        what, added, instrument, price, last_price, account, state, rules, now_ns, remaining=remaining, held=held_cost
-    )
+    behind = None if backlog is None else lambda at_ns: backlog
+    return Case(what, added, instrument, price, last_price, account, state, rules, now_ns, remaining, held_cost, behind)
+
+
+def behind(records: int, age_ns: int) -> dict[str, str]:
+    limits = {"limit": str(BEHIND_RECORDS), "limit_ns": str(BEHIND_NS)}
+    return {"records": str(records), "age_ns": str(age_ns), **limits}
+
+
+def books(ours: int, brokers: int, worst: int) -> dict[str, str]:
+    return {"position": str(ours), "brokers": str(brokers), "worst_case": str(worst)}
 
 
 # --- One row for each reason -------------------------------------------------------------------------------------------
@@ -152,6 +164,20 @@ DENIALS: list[tuple[str, Case, dict[str, str]]] = [
     ("TRADING_HALTED", case(order(), state=TradingState.HALTED), {"trading_state": "HALTED"}),
     ("TRADING_REDUCING", case(order(), state=TradingState.REDUCING), {"trading_state": "REDUCING"}),
     ("NOT_CONNECTED", case(order(), connected=False), {}),
+    ("JOURNAL_BEHIND", case(order(), backlog=(10_000, 0)), behind(10_000, 0)),
+    ("JOURNAL_BEHIND", case(order(purpose=CHILD), backlog=(1, 200_000_000)), behind(1, 200_000_000)),
+    ("SYMBOL_FROZEN", case(order(), frozen={"A": 1}), books(0, 1, 11)),
+    ("SYMBOL_FROZEN", case(order(SELL, purpose=CHILD), held={"A": (20, 0, 0)}, frozen={"A": -5}), books(20, 15, 5)),
+    # An exit by our books that would open a position by the broker's, in each direction, and counting what is open.
+    (
+        "SYMBOL_FROZEN",
+        case(order(SELL, purpose=EXIT), held={"A": (10, 0, 0)}, frozen={"A": -1}),
+        books(10, 9, -1),
+    ),
+    ("SYMBOL_FROZEN", case(order(purpose=LIQUIDATION), held={"A": (-10, 0, 0)}, frozen={"A": 1}), books(-10, -9, 1)),
+    ("SYMBOL_FROZEN", case(order(purpose=PROTECTIVE), held={"A": (-10, 0, 0)}, frozen={"A": 20}), books(-10, 10, 20)),
+    ("SYMBOL_FROZEN", case(order(SELL, purpose=EXIT), held={"A": (15, 0, 5)}, frozen={"A": -1}), books(15, 14, -1)),
+    ("SYMBOL_FROZEN", case(order(SELL, purpose=EXIT), held={"A": (10, 0, 0)}, frozen={"A": -10}), books(10, 0, -10)),
     ("UNSUPPORTED", case(order(time_in_force=TimeInForce.GTC)), {"order": "MARKET GTC"}),
     ("UNSUPPORTED", case(stop(25), can=ONLY_MARKET), {"order": "STOP DAY"}),
     ("UNSUPPORTED", case(order(time_in_force=TimeInForce.OPG), can=AUCTIONS), {"order": "MARKET OPG"}),
@@ -285,6 +311,11 @@ def test_every_check_denies_something_here() -> None:
 
 PASSES: dict[str, Case] = {
     "a plain buy": case(order()),
+    "a journal nearly behind": case(order(), backlog=(9_999, 199_999_999)),
+    "an exit with the journal behind": case(order(SELL, purpose=EXIT), held={"A": (10, 0, 0)}, backlog=(10**6, 10**12)),
+    "a buy while another symbol is frozen": case(order(), frozen={"B": 5}),
+    "an exit by both books": case(order(SELL, purpose=EXIT), held={"A": (11, 0, 0)}, frozen={"A": -1}),
+    "an exit of a short by both books": case(order(purpose=EXIT), held={"A": (-11, 0, 0)}, frozen={"A": 1}),
     "the last cent": case(order(), cash=200),
     "all that is held": case(order(SELL), held={"A": (10, 0, 0)}),
     "exactly the collar": case(order(limit=22), limits={"price_collar": D("0.1")}),
@@ -434,6 +465,8 @@ APPLIES = {
     "price": (True, True, True, True, True),
     "trading_state": (True, True, True, False, False),
     "broker_session": (True, True, True, True, True),
+    "journal_behind": (True, True, False, False, False),
+    "symbol_frozen": (True, True, True, True, True),
     "capability": (True, True, True, True, True),
     "market_data": (True, True, True, True, True),
     "price_collar": (True, True, True, True, True),

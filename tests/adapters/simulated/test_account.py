@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ordersmith.actors.model import TimeInForce
-from ordersmith.actors.ports import Accepted, Connect, Rejected, Replaced, ReplaceRefused
+from ordersmith.actors.ports import Accepted, Rejected, Replaced, ReplaceRefused
 
 GTC = {"time_in_force": TimeInForce.GTC}
 
@@ -141,8 +141,7 @@ def test_a_margin_account_goes_short_and_flips(market: Any) -> None:
     m.bar(12.0)
     assert m.exchange.positions == {"A": -20}
     assert m.exchange.cash == 1000 - 100 + 360
-    (connected,) = m.exchange.handle(Connect(), m.now_ns)
-    assert connected.positions[0].average_price == 12
+    assert m.exchange.snapshot(0).positions[0].average_price == 12
     assert m.exchange.warnings == []
 
 
@@ -181,8 +180,7 @@ def test_average_price(market: Any) -> None:
     m = market()
 
     def average() -> Decimal:
-        (connected,) = m.exchange.handle(Connect(), m.now_ns)
-        return connected.positions[0].average_price
+        return m.exchange.snapshot(0).positions[0].average_price
 
     m.bar(10.0)
     for trade, quantity, price, expected in (

@@ -14,7 +14,6 @@ from ordersmith.actors.model import Terms, TimeInForce
 from ordersmith.actors.ports import (
     AdjustmentCause,
     Cancelled,
-    Connect,
     Executed,
     Expired,
     PositionAdjustment,
@@ -27,8 +26,7 @@ SPLIT, LIEU = AdjustmentCause.SPLIT, AdjustmentCause.CASH_IN_LIEU
 
 
 def average(m: Any) -> dict[str, Decimal]:
-    (connected,) = m.exchange.handle(Connect(), m.now_ns)
-    return {position.symbol: position.average_price for position in connected.positions}
+    return {position.symbol: position.average_price for position in m.exchange.snapshot(0).positions}
 
 
 def equity(m: Any) -> Decimal:

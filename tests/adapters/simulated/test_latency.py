@@ -149,7 +149,7 @@ def test_an_orders_commands_do_not_overtake_each_other() -> None:
     line.send(CancelRequest("o9.1"), at=62)
     line.pass_until(100)
     assert line.kinds() == [(63, CancelRefused), (90, Accepted), (90, Cancelled)]
-    assert not line.broker._last_due_ns  # nothing is kept of orders that have nothing under way
+    assert not line.broker.transit.last_due_ns  # nothing is kept of orders that have nothing under way
 
 
 def test_a_status_that_follows_a_delayed_cancel_comes_after_it() -> None:

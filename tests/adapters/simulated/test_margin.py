@@ -15,7 +15,6 @@ from ordersmith.actors.ports import (
     Cancelled,
     CashKind,
     CashMovement,
-    Connect,
     Executed,
     MarginDeficit,
     PositionAdjustment,
@@ -102,8 +101,7 @@ def test_peers_5_11_one_execution_flips_a_position(market: Any, first: str, seco
     m.bar(10.0)
     getattr(m, second)(30)
     (executed,) = of(Executed, m.bar(12.0))
-    (connected,) = m.exchange.handle(Connect(), m.now_ns)
-    (position,) = connected.positions
+    (position,) = m.exchange.snapshot(0).positions
     assert (executed.fill.quantity, executed.fill.commission) == (30, 1)
     assert (position.quantity, position.average_price) == (-20 * sign, 12)
     gained = 10 * (12 - 10) * sign  # of the part that closed

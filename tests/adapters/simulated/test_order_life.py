@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ordersmith.actors.model import Instrument, Order, OrderType, Terms, TimeInForce
+from ordersmith.actors.model import Instrument, Order, OrderType, Side, Terms, TimeInForce
 from ordersmith.actors.ports import (
     Accepted,
     BrokerOrderState,
@@ -30,6 +30,7 @@ from ordersmith.actors.ports import (
     ReplaceRefused,
     StatusRequest,
 )
+from ordersmith.actors.snapshots import SyncAccount
 from ordersmith.adapters.simulated.exchange import ExchangeRules, SimulatedExchange
 from ordersmith.adapters.simulated.orders import OrderIndex
 
@@ -142,7 +143,7 @@ def test_too_late_to_replace(market: Any) -> None:
 
 
 def test_session(market: Any) -> None:
-    """Connecting tells the whole account; disconnecting is confirmed and leaves orders working."""
+    """Connecting tells what can be done, a read the whole account; disconnecting is confirmed and leaves orders working."""
     m = market()
     m.bar(10.0)
     m.buy(3)
@@ -150,8 +151,10 @@ def test_session(market: Any) -> None:
     m.bars({"A": (10.0, 10.0, 10.0, 10.0, 1e6), "B": (6.0, 6.0, 6.0, 6.0, 1e6)})
     (connected,) = m.exchange.handle(Connect(), m.now_ns)
     assert isinstance(connected, Connected)
-    assert (connected.account, connected.cash) == ("main", 100_000 - 30 - 12)
-    assert connected.positions == (
+    assert connected.account == "main"
+    (account,) = m.exchange.handle(SyncAccount(7, ""), m.now_ns)
+    assert (account.as_of, account.cash) == (7, 100_000 - 30 - 12)
+    assert account.positions == (
         BrokerPosition("A", Decimal(3), Decimal(10)),
         BrokerPosition("B", Decimal(2), Decimal(6)),
     )
@@ -159,6 +162,24 @@ def test_session(market: Any) -> None:
     m.buy(1)
     assert m.exchange.handle(Disconnect(), m.now_ns) == [Disconnected("requested")]
     assert m.status("o3").state is BrokerOrderState.WORKING
+
+
+def test_a_read_of_the_account_lists_what_is_open(market: Any) -> None:
+    """A read lists every open order with what is filled and open of it, in order of arrival, and none that has ended."""
+    m = market()
+    m.bar(10.0)
+    m.buy(25)
+    m.buy(5, limit="8.00")
+    m.buy(1)
+    m.cancel("o3.1")
+    m.bar(11.0, volume=100.0)
+    m.replace("o1.1", "o1.2", 20, None, m.now_ns)
+    working = BrokerOrderState.WORKING
+    assert m.exchange.snapshot(3).orders == (
+        OrderFound("o2.1", "main-2", working, Decimal(0), None, Decimal(0), "A", Side.BUY, Decimal(5), Decimal(8)),
+        OrderFound("o1.2", "main-4", working, Decimal(10), Decimal(11), Decimal(0), "A", Side.BUY, Decimal(10), None),
+    )
+    assert (m.exchange.snapshot(3).executions, m.exchange.snapshot(3).cursor) == ((), "")
 
 
 def test_an_unknown_command_is_an_error(market: Any) -> None:
@@ -321,7 +342,8 @@ def test_status_follows_the_order(market: Any) -> None:
     m = market()
     m.bar(10.0)
     m.buy(25)
-    assert m.status("o1") == OrderFound("o1.1", "main-1", BrokerOrderState.WORKING, Decimal(0), None)
+    open_terms = (Decimal(0), "A", Side.BUY, Decimal(25), None)
+    assert m.status("o1") == OrderFound("o1.1", "main-1", BrokerOrderState.WORKING, Decimal(0), None, *open_terms)
     m.bar(11.0, volume=100.0)
     assert m.status("o1.1").average_price == 11
     m.cancel("o1.1")
