@@ -8,6 +8,9 @@ each *commit group* (what one transaction made durable) also has the boot that w
 so that nobody can change, remove, insert or reorder anything unnoticed without renewing all links after it. Cutting off
 the end is noticed by whoever has noted a later link (`Head`). Every process that opens a journal for writing adds a row
 to `boots`, chained likewise, and a trigger refuses rows of any boot but the last: a writer that was replaced cannot write.
+
+A set of snapshots is cut into `snapshot_parts`, written between the commits; the row in `snapshots` comes last and makes
+them a set. Parts without one are what a crash left.
 """
 
 from __future__ import annotations
@@ -47,13 +50,17 @@ SCHEMA = (
 )""",
     "CREATE INDEX records_of_order ON records (client_order_id) WHERE client_order_id IS NOT NULL",
     """CREATE TABLE snapshots (
-    number INTEGER NOT NULL, actor TEXT NOT NULL, format TEXT NOT NULL, state BLOB NOT NULL, boot INTEGER NOT NULL,
-    digest BLOB NOT NULL, PRIMARY KEY (number, actor)
+    number INTEGER PRIMARY KEY, format TEXT NOT NULL, parts INTEGER NOT NULL, digest BLOB NOT NULL, boot INTEGER NOT NULL
+)""",
+    """CREATE TABLE snapshot_parts (
+    number INTEGER NOT NULL, part INTEGER NOT NULL, data BLOB NOT NULL, boot INTEGER NOT NULL, PRIMARY KEY (number, part)
 )""",
     """CREATE TRIGGER records_of_the_last_boot BEFORE INSERT ON records
     WHEN NEW.boot IS NOT NULL AND NEW.boot IS NOT (SELECT max(boot) FROM boots)
     BEGIN SELECT RAISE(ABORT, 'fenced'); END""",
     """CREATE TRIGGER snapshots_of_the_last_boot BEFORE INSERT ON snapshots
+    WHEN NEW.boot IS NOT (SELECT max(boot) FROM boots) BEGIN SELECT RAISE(ABORT, 'fenced'); END""",
+    """CREATE TRIGGER snapshot_parts_of_the_last_boot BEFORE INSERT ON snapshot_parts
     WHEN NEW.boot IS NOT (SELECT max(boot) FROM boots) BEGIN SELECT RAISE(ABORT, 'fenced'); END""",
     "CREATE TRIGGER records_stay BEFORE DELETE ON records BEGIN SELECT RAISE(ABORT, 'records are never deleted'); END",
     "CREATE TRIGGER records_keep BEFORE UPDATE ON records BEGIN SELECT RAISE(ABORT, 'records are never changed'); END",
@@ -110,14 +117,27 @@ def link_boot(before: bytes, boot: int, at_ns: int, after: Head) -> bytes:
     return hashlib.sha256(before + struct.pack(">qqq", boot, at_ns, after.number) + after.link).digest()
 
 
-def digest_snapshots(link: bytes, format_: str, states: Mapping[str, bytes]) -> bytes:
+# --- Snapshots -----------------------------------------------------------------------------------------------------------
+
+
+def pack_states(states: Mapping[str, bytes]) -> bytes:
+    """Return the states of actors as one piece."""
+    return _PACK.encode(states)
+
+
+def unpack_states(data: bytes) -> dict[str, bytes]:
+    return _UNPACK.decode(data)
+
+
+def digest_snapshots(link: bytes, format_: str, data: bytes) -> bytes:
     """Return the digest of a set of snapshots taken where the chain has `link`: of these states, after this history."""
-    digest = hashlib.sha256(link + format_.encode())
-    for actor in sorted(states):
-        for part in (actor.encode(), states[actor]):
-            digest.update(len(part).to_bytes(8, "big"))
-            digest.update(part)
+    digest = hashlib.sha256(b"%b%d\0%b" % (link, len(format_), format_.encode()))
+    digest.update(data)
     return digest.digest()
+
+
+_PACK = msgspec.msgpack.Encoder(order="deterministic")
+_UNPACK = msgspec.msgpack.Decoder(dict[str, bytes])
 
 
 # --- What a record is looked up by -------------------------------------------------------------------------------------

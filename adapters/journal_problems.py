@@ -45,7 +45,7 @@ ADVICE = {
     P.IO_ERROR: "the disk reports an error; check the disk and its mount, then resume",
     P.LOCKED: "another program keeps the database locked; close it, then resume",
     P.STALLED: "the disk does not answer; check it, then resume",
-    P.NO_RIGHTS: "this user may not write here; correct the owner or the rights of the folder and the file",
+    P.NO_RIGHTS: "this user has no right to it; correct the owner or the rights of the folder and the file",
     P.MISSING: "there is no such file or folder; check the name, or make the folder",
     P.CORRUPT: "the file is damaged; run `ordersmith journal verify` on it and restore a backup",
     P.EDITED: "the contents were changed by something else; run `ordersmith journal verify` on it and restore a backup",

@@ -11,9 +11,13 @@ import sqlite3
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from stat import S_ISREG
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+import msgspec
+
+from .journal_files import beside
 from .journal_format import (
     APPLICATION_ID,
     Head,
@@ -25,6 +29,7 @@ from .journal_format import (
     link_boot,
     link_group,
     lookup_keys,
+    unpack_states,
 )
 from .journal_problems import JournalFault, JournalProblem, fault_of
 from .journal_writer import check_header
@@ -66,19 +71,31 @@ class JournalReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        if not path.is_file():
-            raise JournalFault(JournalProblem.MISSING, path)
         try:
-            self._database = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False, isolation_level=None
-            )
-            try:
-                self.header = self._checked_header()
-            except BaseException:
-                self._database.close()
-                raise
-        except sqlite3.Error as error:
+            if not S_ISREG(path.stat().st_mode):
+                raise JournalFault(JournalProblem.NOT_A_JOURNAL, path)
+            self.header = self._open("mode=ro")
+        except (sqlite3.Error, OSError) as error:
             raise fault_of(error, path) from error
+        except JournalFault as fault:
+            # Where it may not make its own files SQLite reads nothing, unless it is told that nobody writes.
+            if fault.problem is not JournalProblem.NO_RIGHTS or self._has_log():
+                raise
+            self.header = self._open("mode=ro&immutable=1")
+
+    def _open(self, how: str) -> Header:
+        self._database = sqlite3.connect(
+            f"{self.path.absolute().as_uri()}?{how}", uri=True, check_same_thread=False, isolation_level=None
+        )
+        try:
+            return self._checked_header()
+        except BaseException:
+            self._database.close()
+            raise
+
+    def _has_log(self) -> bool:
+        log = beside(self.path, "-wal")
+        return log.exists() and log.stat().st_size > 0
 
     def __enter__(self) -> Self:
         return self
@@ -122,6 +139,24 @@ class JournalReader:
         found = self._rows("SELECT data FROM records WHERE client_order_id = ? ORDER BY number", client_order_id)
         return [data for (data,) in found]
 
+    def filled(self, after: int, upto: int) -> Iterator[list[bytes]]:
+        """Yield the histories up to record `upto` of all orders with a fill there and a record above `after` that changed them.
+
+        In the order of those first records; an approval changes no order.
+        """
+        orders = self._rows(
+            "SELECT client_order_id FROM records WHERE number > ? AND number <= ? AND client_order_id IS NOT NULL"
+            " AND type <> 'OrderApproved' GROUP BY client_order_id ORDER BY min(number)",
+            after,
+            upto,
+        )
+        for (order,) in orders:
+            history = self._rows(
+                "SELECT type, data FROM records WHERE client_order_id = ? AND number <= ? ORDER BY number", order, upto
+            )
+            if any(tag == "OrderFilled" for tag, _ in history):
+                yield [data for _, data in history]
+
     def boots(self) -> Iterator[Boot]:
         """Yield the boots, checked against their chain and the records that they found."""
         link = self.header.link
@@ -138,9 +173,9 @@ class JournalReader:
 
     def snapshots(self, format_: str) -> tuple[int, dict[str, bytes]]:
         """Return the newest set of snapshots of this format that is intact and taken of this history; else (0, {})."""
-        numbers = self._rows("SELECT DISTINCT number FROM snapshots WHERE format = ? ORDER BY number DESC", format_)
+        numbers = self._rows("SELECT number FROM snapshots WHERE format = ? ORDER BY number DESC", format_)
         for (number,) in numbers:
-            if states := self._snapshot_set(number, format_):
+            if (states := self._snapshot_set(number)) is not None:
                 return number, states
         return 0, {}
 
@@ -214,19 +249,23 @@ class JournalReader:
             raise JournalFault(JournalProblem.EDITED, self.path, f"{place}: it is not as it was written")
         return Group(boot, Head(last[0], link), rows)
 
-    def _snapshot_set(self, number: int, format_: str) -> dict[str, bytes]:
-        """Return the states of a set, nothing if the set is not whole."""
-        link = self._rows("SELECT chain FROM records WHERE number = ?", number)
-        rows = self._rows("SELECT actor, state, digest FROM snapshots WHERE number = ? AND format = ?", number, format_)
-        states = {actor: state for actor, state, _ in rows}
-        if not link or link[0][0] is None:
-            return {}
-        digest = digest_snapshots(link[0][0], format_, states)
-        return states if all(written == digest for _, _, written in rows) else {}
+    def _snapshot_set(self, number: int) -> dict[str, bytes] | None:
+        """Return the states of a set, None if it is not as it was written."""
+        found = self._rows(
+            "SELECT chain, format, parts, digest FROM snapshots JOIN records USING (number) WHERE number = ?", number
+        )
+        pieces = self._rows("SELECT data FROM snapshot_parts WHERE number = ? ORDER BY part", number)
+        try:
+            ((link, format_, parts, digest),) = found
+            data = b"".join(data for (data,) in pieces)
+            intact = len(pieces) == parts and digest_snapshots(link, format_, data) == digest
+            return unpack_states(data) if intact else None
+        except (TypeError, ValueError, AttributeError, msgspec.MsgspecError):  # other types than were written
+            return None
 
     def _check_snapshots(self) -> None:
-        for number, format_ in self._rows("SELECT DISTINCT number, format FROM snapshots ORDER BY number"):
-            if not self._snapshot_set(number, format_):
+        for (number,) in self._rows("SELECT number FROM snapshots ORDER BY number"):
+            if self._snapshot_set(number) is None:
                 detail = f"the snapshots at record {number} are not as they were written"
                 raise JournalFault(JournalProblem.EDITED, self.path, detail)
 

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import aiosqlite
 
-from ..actors.errors import JournalError
+from .crash_points import crash_point
 from .journal_files import Ballast, FileLock, keep_private, make_file, sync_folder
 from .journal_format import (
     APPLICATION_ID,
@@ -30,13 +30,12 @@ from .journal_format import (
     Batch,
     Head,
     Header,
-    Row,
-    digest_snapshots,
     link_boot,
     link_group,
     rows_of,
 )
 from .journal_problems import JournalFault, JournalProblem, fault_of
+from .journal_snapshots import Step, save
 
 T = TypeVar("T")
 Connect = Callable[[Path], sqlite3.Connection]
@@ -49,6 +48,7 @@ SETTINGS = (
     "PRAGMA fullfsync = ON",  # where fsync alone does not reach the disk (macOS)
     "PRAGMA checkpoint_fullfsync = ON",
     "PRAGMA trusted_schema = OFF",
+    "PRAGMA secure_delete = OFF",  # nothing is deleted but snapshots, and overwriting them would cost as much as writing them
 )
 
 
@@ -62,12 +62,15 @@ class _Connection(aiosqlite.Connection):
 
     _end: asyncio.Future[Any] | None = None
 
-    async def commit_many(self, sql: str, rows: Iterable[Row]) -> None:
-        """Insert and commit in one visit to the thread: each visit costs more than the work that is done there."""
+    async def transact(self, steps: Iterable[Step]) -> None:
+        """Execute and commit in one visit to the thread: each visit costs more than the work that is done there."""
 
         def work() -> None:
-            self._conn.executemany(sql, rows)
+            for sql, rows in steps:
+                self._conn.executemany(sql, rows)
+            crash_point("journal:written")
             self._conn.commit()
+            crash_point("journal:committed")
 
         await self._execute(work)  # type: ignore[no-untyped-call]
 
@@ -92,7 +95,7 @@ class JournalWriter:
         self._lock = FileLock(path)
         self._ballast = Ballast(path, ballast_bytes)
         self._database: _Connection | None = None
-        self._turn = asyncio.Lock()
+        self._turn, self._saving = asyncio.Lock(), asyncio.Lock()
         self._beginning = b""
         self._closing: asyncio.Task[None] | None = None
 
@@ -121,8 +124,18 @@ class JournalWriter:
         await self._guarded(asyncio.to_thread, self._ballast.fill)
 
     async def save_snapshots(self, number: int, states: Mapping[str, bytes], format_: str) -> None:
-        """Keep the states of actors as of record `number`, the end of a group, and drop all sets but the last two."""
-        await self._guarded(self._save_snapshots, number, states, format_)
+        """Keep the states of actors as of record `number`, the end of a group, while batches are written."""
+        async with self._saving:
+            crash_point("journal:snapshot")
+            await save(self, number, states, format_)
+            crash_point("journal:snapshot-kept")
+
+    async def transact(self, *steps: Step) -> None:
+        """Execute statements as one transaction that has nothing to do with records."""
+        await self._guarded(self._transact, steps)
+
+    async def look_up(self, sql: str, *parameters: object) -> list[Any]:
+        return await self._guarded(self._rows, sql, *parameters)
 
     async def close(self) -> None:
         """Close the database, which empties the log into it, and let others trade the journal.
@@ -134,8 +147,10 @@ class JournalWriter:
 
     async def _close(self) -> None:
         async with self._turn:
+            crash_point("journal:close")
             await self._drop()
             self._lock.release()
+            crash_point("journal:closed")
 
     # --- Under the lock ------------------------------------------------------------------------------------------------
 
@@ -213,9 +228,8 @@ class JournalWriter:
         self.boot = boot
 
     async def _write(self, batch: Batch) -> Head:
-        database = self._joined()
         link = link_group(self.head.link, self.boot, batch)
-        await database.commit_many(INSERT_RECORD, rows_of(batch, self.boot, link))
+        await self._transact([(INSERT_RECORD, rows_of(batch, self.boot, link))])
         self.head = Head(batch.last, link)
         return self.head
 
@@ -238,24 +252,17 @@ class JournalWriter:
 
     async def _carry_over(self) -> None:
         """Copy all of the log into the database and sync both: what is found there is then durable, whatever failed before."""
+        crash_point("journal:checkpoint")
         busy, logged, carried = await self._row("PRAGMA wal_checkpoint(TRUNCATE)")
+        crash_point("journal:checkpointed")
         if busy and logged != carried:
             raise JournalFault(JournalProblem.LOCKED, self._path, "the log could not be carried over")
 
-    async def _save_snapshots(self, number: int, states: Mapping[str, bytes], format_: str) -> None:
+    async def _transact(self, steps: Iterable[Step]) -> None:
+        """Execute and commit, all or nothing: what a failed transaction left open must not go out with the next one."""
         database = self._joined()
-        row = await self._row("SELECT chain FROM records WHERE number = ?", number)
-        if not row or row[0] is None:
-            raise JournalError(f"a snapshot is taken at the end of a commit, which record {number} is not")
-        digest = digest_snapshots(row[0], format_, states)
-        rows = [(number, actor, format_, state, self.boot, digest) for actor, state in states.items()]
         try:
-            await database.execute("DELETE FROM snapshots WHERE number = ?", (number,))
-            await database.executemany("INSERT INTO snapshots VALUES (?, ?, ?, ?, ?, ?)", rows)
-            await database.execute(
-                "DELETE FROM snapshots WHERE number NOT IN (SELECT DISTINCT number FROM snapshots ORDER BY number DESC LIMIT 2)"
-            )
-            await database.commit()
+            await database.transact(steps)
         except BaseException:
             with suppress(sqlite3.Error, ValueError):
                 await database.rollback()

@@ -20,13 +20,12 @@ from contextlib import suppress
 from enum import StrEnum
 from itertools import chain, repeat
 from pathlib import Path
-from typing import Protocol, TypeVar, TypeVarTuple
+from typing import TypeVar, TypeVarTuple
 
 import anyio
 import anyio.lowlevel
 
 from ..actors.errors import JournalError
-from ..actors.ports import JournalStore
 from .asyncio_island import GRACE_S, STOP_S, Island, IslandDown
 from .journal_format import Batch, Head
 from .journal_problems import JournalFault, JournalProblem
@@ -39,8 +38,8 @@ Arguments = TypeVarTuple("Arguments")
 BALLAST_BYTES = 8 << 20
 """What a full log (1,000 pages) and the records of an orderly end need, twice."""
 
-STALL_S = 0.5
-"""How long a commit may take before it counts as trouble: trading is to be halted within a second."""
+STALL_S = 5.0
+"""How long a commit may take before it counts as trouble. New risk is denied much sooner, by how far the journal is behind."""
 
 RETRY_S = (0.0, 0.1, 0.3, 1.0, 3.0)
 """How long to wait before each new attempt; the last goes on for ever."""
@@ -56,17 +55,6 @@ class StoreState(StrEnum):
     FAILED = "FAILED"
     BROKEN = "BROKEN"
     CLOSED = "CLOSED"
-
-
-class FallibleStore(JournalStore, Protocol):
-    """A journal store whose disk can fail, and that says so."""
-
-    @property
-    def durable(self) -> int:
-        """The number of the last record that is known to be durable."""
-
-    def watch(self, failed: Callable[[JournalFault], None], restored: Callable[[], None]) -> None:
-        """Have `failed` called when writing fails, and again when it fails for another reason; `restored` when it works."""
 
 
 class SqliteJournal:
@@ -92,6 +80,7 @@ class SqliteJournal:
         self._in_doubt = False  # whether the batch was tried, and how that ended is not known
         self._work, self._settled = anyio.Event(), anyio.Event()
         self._retry, self._attempted = anyio.Event(), anyio.Event()
+        self._advanced = anyio.Event()
         self._began: float | None = None
         self._shield: anyio.CancelScope | None = None
 
@@ -200,10 +189,16 @@ class SqliteJournal:
             raise self.fault
         await self._do(self._writer.fill_ballast)
 
+    async def reaches(self, number: int) -> None:
+        """Return when all records up to `number` are durable: at once, later, or, after a final fault, never."""
+        while self.durable < number:
+            await self._advanced.wait()
+
     async def save_snapshots(self, number: int, states: Mapping[str, bytes], format_: str) -> None:
         """Keep encoded states of actors as of `number`, the end of a durable batch. A set of another format is not loaded.
 
-        A failure raises JournalFault and harms no record: snapshots are a shortcut, the records are the truth.
+        Batches are written meanwhile. A failure raises JournalFault and harms no record: snapshots are a shortcut, the
+        records are the truth.
         """
         await self._do(self._writer.save_snapshots, number, dict(states), format_)
 
@@ -263,6 +258,8 @@ class SqliteJournal:
             self.state = StoreState.OPEN
         self._batch = None
         self._settled.set()
+        self._advanced.set()
+        self._advanced = anyio.Event()
         committed(self._head.number)
         if recovered:
             self._restored()

@@ -14,9 +14,10 @@ import os
 import sqlite3
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import aiosqlite
 import anyio
@@ -33,7 +34,24 @@ TEXT = "x" * 150
 SETUP = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE IF NOT EXISTS r (n INTEGER PRIMARY KEY, data BLOB);"
 INSERT = "INSERT INTO r (data) VALUES (?)"
 GROUPS = (10, 100, 1_000)
-AIOSQLITE, OURS = "aiosqlite", "journal, asyncio"
+FDATASYNC, SQLITE3, AIOSQLITE, OURS = "fdatasync", "sqlite3", "aiosqlite", "journal, asyncio"
+SNAPSHOT_BYTES = 5 << 20
+
+
+class Percentiles(NamedTuple):
+    """Of times in seconds, and how many there are a second when one follows the other."""
+
+    p50: float
+    p99: float
+    rate: float
+
+
+def percentiles(times: list[float]) -> Percentiles:
+    return Percentiles(percentile(times, 50), percentile(times, 99), len(times) / sum(times))
+
+
+def percentile(times: list[float], percent: int) -> float:
+    return sorted(times)[min(len(times) * percent // 100, len(times) - 1)]
 
 
 def record(number: int) -> bytes:
@@ -103,30 +121,42 @@ async def append_groups(path: Path, commits: int, group: int) -> list[float]:
 
 
 CONTESTANTS: dict[str, Callable[[Path, int], list[float]]] = {
-    "fdatasync": fdatasync,
-    "sqlite3": plain_sqlite3,
+    FDATASYNC: fdatasync,
+    SQLITE3: plain_sqlite3,
     AIOSQLITE: bare_aiosqlite,
     OURS: partial(journal, "asyncio"),
     "journal, trio": partial(journal, "trio"),
 }
+BASELINES = (FDATASYNC, SQLITE3, AIOSQLITE)
+
+
+def times_of(names: Iterable[str], folder: Path, commits: int, rounds: int = ROUNDS) -> dict[str, list[float]]:
+    """Return how long each took for its commits; they take turns, each in a file of its own."""
+    times: dict[str, list[float]] = {name: [] for name in names}
+    for _ in range(rounds):
+        for name in times:
+            path = folder / f"commits of {name}"
+            times[name] += CONTESTANTS[name](path, WARM_UP + commits // rounds)[WARM_UP:]
+    return times
+
+
+def baselines(folder: Path, commits: int = 400, rounds: int = ROUNDS) -> dict[str, Percentiles]:
+    """Return what one durable record costs on the disk of `folder` without us: one fdatasync, sqlite3, aiosqlite.
+
+    For a benchmark that wants to be compared with them: call it in the same run, best before and after with half of the
+    commits each, for the disk of one minute is not that of the next.
+    """
+    return {name: percentiles(own) for name, own in times_of(BASELINES, folder, commits, rounds).items()}
 
 
 def compare_commits(folder: Path, commits: int) -> float:
     """Print how long a commit takes for each; return aiosqlite's rate of single commits."""
-    times: dict[str, list[float]] = {name: [] for name in CONTESTANTS}
-    for _ in range(ROUNDS):
-        for index, (name, run) in enumerate(CONTESTANTS.items()):
-            times[name] += run(folder / f"commits-{index}", WARM_UP + commits // ROUNDS)[WARM_UP:]
+    results = {name: percentiles(own) for name, own in times_of(CONTESTANTS, folder, commits).items()}
     print(f"{'one record a commit':<20} {'p50 ms':>9} {'p99 ms':>9} {'a second':>9}  p50 / {AIOSQLITE}'s")
-    bare = percentile(times[AIOSQLITE], 50)
-    for name, own in times.items():
-        p50, p99 = percentile(own, 50), percentile(own, 99)
-        print(f"{name:<20} {p50 * 1e3:>9.3f} {p99 * 1e3:>9.3f} {len(own) / sum(own):>9,.0f}  {p50 / bare:.2f}")
-    return len(times[AIOSQLITE]) / sum(times[AIOSQLITE])
-
-
-def percentile(times: list[float], percent: int) -> float:
-    return sorted(times)[min(len(times) * percent // 100, len(times) - 1)]
+    bare = results[AIOSQLITE]
+    for name, own in results.items():
+        print(f"{name:<20} {own.p50 * 1e3:>9.3f} {own.p99 * 1e3:>9.3f} {own.rate:>9,.0f}  {own.p50 / bare.p50:.2f}")
+    return bare.rate
 
 
 def compare_groups(folder: Path, commits: int, bare_rate: float) -> None:
@@ -134,11 +164,52 @@ def compare_groups(folder: Path, commits: int, bare_rate: float) -> None:
         f"\n{'records a commit':<20} {'p50 ms':>9} {'p99 ms':>9} {'a second':>9}  rate / {AIOSQLITE}'s single commits"
     )
     for group in GROUPS:
-        times = journal("asyncio", folder / f"groups-{group}", max(commits // 4, 20), group)
-        rate = group * len(times) / sum(times)
-        print(
-            f"{group:<20} {percentile(times, 50) * 1e3:>9.3f} {percentile(times, 99) * 1e3:>9.3f} {rate:>9,.0f}  {rate / bare_rate:.1f}"
-        )
+        own = percentiles(journal("asyncio", folder / f"groups-{group}", max(commits // 4, 20), group))
+        rate = group * own.rate
+        print(f"{group:<20} {own.p50 * 1e3:>9.3f} {own.p99 * 1e3:>9.3f} {rate:>9,.0f}  {rate / bare_rate:.1f}")
+
+
+def time_beside_snapshots(folder: Path, commits: int) -> None:
+    """Print how long a commit takes while a large set of snapshots is being written."""
+    states = {"state": os.urandom(SNAPSHOT_BYTES)}
+    beside: list[float] = []
+    saves: list[float] = []
+
+    async def main() -> None:
+        store = SqliteJournal(folder / "snapshots")
+        await store.open()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(store.run)
+            await append_one(store)
+            while len(beside) < commits:
+                saved = anyio.Event()
+
+                async def save(saved: anyio.Event = saved) -> None:
+                    began = time.perf_counter()
+                    await store.save_snapshots(store.durable, states, "1")
+                    saves.append(time.perf_counter() - began)
+                    saved.set()
+
+                tasks.start_soon(save)
+                while not saved.is_set():
+                    beside.append(await append_one(store))
+            await store.close()
+
+    anyio.run(main)
+    own = percentiles(beside)
+    print(
+        f"\na commit beside a set of {SNAPSHOT_BYTES >> 20} MB: p50 {own.p50 * 1e3:.3f} ms, p99 {own.p99 * 1e3:.3f} ms;"
+        f" the set takes {percentile(saves, 50) * 1e3:.0f} ms"
+    )
+
+
+async def append_one(store: SqliteJournal) -> float:
+    """Append a record; return how long it took to be durable."""
+    data, done = record(store.durable + 1), anyio.Event()
+    began = time.perf_counter()
+    store.append(store.durable + 1, data, [len(data)], lambda _: done.set())
+    await done.wait()
+    return time.perf_counter() - began
 
 
 def time_start(folder: Path, records: int) -> None:
@@ -180,6 +251,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
         rate = compare_commits(Path(folder), chosen.commits)
         compare_groups(Path(folder), chosen.commits, rate)
+        time_beside_snapshots(Path(folder), chosen.commits)
         time_start(Path(folder), chosen.records)
 
 

@@ -215,7 +215,9 @@ def _parquet_file(rows: Iterator[Row], path: Path) -> None:
                 columns.clear()
         yield polars.DataFrame(columns, schema=schema, orient="row")
 
-    register_io_source(frames, schema=schema).sink_parquet(path)
+    # The file is made by us: after an error polars may make it when it was removed already, and leave it there.
+    with path.open("wb") as out:
+        register_io_source(frames, schema=schema).sink_parquet(out)
 
 
 def _columns(row: Row) -> tuple[object, ...]:

@@ -131,9 +131,14 @@ EDITS: dict[str, tuple[str, ...]] = {
     "a boot's time": ("UPDATE boots SET at_ns = at_ns + 1 WHERE boot = 1",),
     "a boot's time as text": ("UPDATE boots SET at_ns = 'noon' WHERE boot = 2",),
     "a boot's place": ("UPDATE boots SET after = 5 WHERE boot = 2",),
-    "a snapshot": ("UPDATE snapshots SET state = x'00' WHERE actor = 'a'",),
-    "a snapshot removed": ("DELETE FROM snapshots WHERE actor = 'a'",),
-    "a snapshot moved": ("UPDATE snapshots SET number = 8 WHERE number = 7",),
+    "a snapshot": ("UPDATE snapshot_parts SET data = x'80' WHERE number = 7",),
+    "a snapshot as text": ("UPDATE snapshot_parts SET data = 'text' WHERE number = 7",),
+    "a snapshot removed": ("DELETE FROM snapshot_parts WHERE number = 7",),
+    "a snapshot's end removed": ("UPDATE snapshots SET parts = 2 WHERE number = 7",),
+    "a snapshot lengthened": ("INSERT INTO snapshot_parts SELECT number, 1, data, boot FROM snapshot_parts",),
+    "a snapshot moved": ("UPDATE snapshots SET number = 8 WHERE number = 7", "UPDATE snapshot_parts SET number = 8 WHERE number = 7"),
+    "a snapshot of another format": ("UPDATE snapshots SET format = '3' WHERE number = 7",),
+    "a snapshot's digest as a number": ("UPDATE snapshots SET digest = 5",),
     "the beginning": ("UPDATE header SET salt = zeroblob(16)",),
     "the version": ("UPDATE header SET version = 0",),
     "the header": ("DELETE FROM header",),
@@ -179,13 +184,21 @@ def test_a_snapshot_of_another_history_is_not_loaded(copy: Path) -> None:
     """A set that does not fit what was recorded before it is passed over for the older one, and for none."""
     with JournalReader(copy) as reader:
         assert reader.snapshots("1")[0] == LAST
-    edit(copy, f"UPDATE snapshots SET state = x'00' WHERE number = {LAST} AND actor = 'b'")
+    edit(copy, f"UPDATE snapshot_parts SET data = x'80' WHERE number = {LAST}")
     with JournalReader(copy) as reader:
         assert reader.snapshots("1") == (7, {"a": b"state of a", "b": b"state of b"})
     edit(copy, "UPDATE snapshots SET format = '2' WHERE number = 7")
     with JournalReader(copy) as reader:
         assert reader.snapshots("1") == (0, {})
         assert reader.snapshots("2") == (0, {})
+
+
+def test_parts_of_a_set_that_was_not_finished_are_no_fault(copy: Path) -> None:
+    """What a crash left of a set is neither loaded nor counts against the journal."""
+    edit(copy, f"DELETE FROM snapshots WHERE number = {LAST}")
+    with JournalReader(copy) as reader:
+        assert reader.verify().problem is None
+        assert reader.snapshots("1")[0] == 7
 
 
 def test_a_cut_end_is_found_by_who_noted_the_head(copy: Path) -> None:

@@ -17,7 +17,11 @@ from typing import Any
 import apsw
 
 SECTOR = 512
-MADE_TO_FAIL = {apsw.FullError: sqlite3.SQLITE_FULL, apsw.IOError: sqlite3.SQLITE_IOERR}
+MADE_TO_FAIL = {
+    apsw.FullError: sqlite3.SQLITE_FULL,
+    apsw.IOError: sqlite3.SQLITE_IOERR,
+    apsw.BusyError: sqlite3.SQLITE_BUSY,
+}
 NAMES = count(1)
 
 Op = tuple[Any, ...]
@@ -39,7 +43,7 @@ class FragileDisk:
             database = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=self._vfs.name)
             for setting in ("PRAGMA locking_mode = EXCLUSIVE", *settings):
                 database.execute(setting)
-        return _LikeSqlite3(database)
+        return _LikeSqlite3(database, self)
 
     def note(self, *op: Any) -> None:
         self.log.append(op)
@@ -53,6 +57,14 @@ class FragileDisk:
 
     def sync_folder(self, folder: Path) -> None:
         """Stand in for the store's own."""
+        self.note("sync folder")
+
+    def put(self, image: Image, folder: Path) -> None:
+        """Begin with what another disk's power cut left, all of it durable."""
+        for name, data in image.items():
+            (folder / name).write_bytes(data)
+            self.note("write", name, 0, data)
+            self.note("sync", name)
         self.note("sync folder")
 
     def image(self, upto: int, chance: random.Random, kept: float, torn: bool = False) -> Image:
@@ -158,6 +170,10 @@ class _VfsFile(apsw.VFSFile):
         self._disk.call("sync")
         self._disk.note("sync", self._name)  # noted, and not done: this disk is as durable as its log says
 
+    def xLock(self, level):  # noqa: N802
+        self._disk.call("lock")
+        super().xLock(level)
+
     def xFileSize(self):  # noqa: N802
         self._disk.call("size")
         return super().xFileSize()
@@ -175,18 +191,21 @@ def _translated() -> Iterator[None]:
 
 
 class _LikeSqlite3:
-    """As much of sqlite3.Connection as the store uses, with its implicit transactions."""
+    """As much of sqlite3.Connection as the store uses, with its implicit transactions. A statement is a call, too."""
 
-    def __init__(self, database: apsw.Connection) -> None:
+    def __init__(self, database: apsw.Connection, disk: FragileDisk) -> None:
         self._database = database
+        self._disk = disk
 
     def execute(self, sql: str, parameters: Any = ()) -> Any:
         with _translated():
+            self._disk.call("statement")
             self._begin(sql)
             return _Rows(list(self._database.execute(sql, tuple(parameters))))
 
     def executemany(self, sql: str, rows: Any) -> Any:
         with _translated():
+            self._disk.call("statement")
             self._begin(sql)
             self._database.executemany(sql, rows)
             return _Rows([])
@@ -198,6 +217,7 @@ class _LikeSqlite3:
 
     def commit(self) -> None:
         with _translated():
+            self._disk.call("statement")
             if self._database.in_transaction:
                 self._database.execute("COMMIT")
 

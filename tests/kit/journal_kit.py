@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import concurrent.futures.thread  # noqa: F401 - imported now: somebody else might not be allowed to
+import os
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -51,6 +53,23 @@ def quick() -> Iterator[Path]:
         yield Path(folder)
 
 
+@contextmanager
+def ordinary_user() -> Iterator[Path]:
+    """A folder of a user's whom rights concern: root, to whom they do not apply, becomes somebody else for a while."""
+    root, nobody = os.geteuid() == 0, 65534
+    with quick() as folder:
+        if root:
+            os.chown(folder, nobody, nobody)
+            os.seteuid(nobody)
+        try:
+            yield folder
+        finally:
+            if root:
+                os.seteuid(0)
+            for inside in folder.iterdir():
+                inside.chmod(0o700)
+
+
 class Session:
     """A running store, and what it said."""
 
@@ -59,6 +78,7 @@ class Session:
         self.said: list[str] = []
         self.committed: list[int] = []
         self.faults: list[JournalFault] = []
+        self.failed_at: list[float] = []
         self.heard = anyio.Event()
         store.watch(self._on_failed, lambda: self._hear("restored"))
 
@@ -86,6 +106,7 @@ class Session:
 
     def _on_failed(self, fault: JournalFault) -> None:
         self.faults.append(fault)
+        self.failed_at.append(anyio.current_time())
         self._hear(f"failed {fault.problem}")
 
     def _hear(self, what: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio
@@ -13,11 +14,13 @@ import anyio.to_thread
 import msgspec
 import polars
 import pytest
-from journal_kit import batch, encoded, records, session
+from journal_kit import batch, encoded, ordinary_user, records, session
 
 from ordersmith.actors.events import MessagePoisoned, OrderIntended
 from ordersmith.adapters.sqlite_journal import SqliteJournal
 from ordersmith.supervisor import journal_commands
+
+INTENDED = msgspec.json.encode(msgspec.structs.asdict(OrderIntended("x-1", "x-1.1"))).decode()
 
 
 def run(*arguments: object) -> int:
@@ -81,16 +84,146 @@ def test_verify_finds_a_cut_end(path: Path, capsys) -> None:
     assert "'twenty' is no head" in capsys.readouterr().err
 
 
-def test_a_file_that_is_no_journal_is_status_2(tmp_path: Path, capsys) -> None:
-    """A missing file or another program's is one line on standard error."""
-    (tmp_path / "text").write_text("text " * 1000)
-    for name, text in (("nothing", "there is no such file"), ("text", "not a journal of Ordersmith")):
-        for action in ("verify", "show", "export"):
-            assert run(action, tmp_path / name) == 2
-            error = capsys.readouterr().err
-            assert error.startswith(f"{tmp_path / name}: ")
-            assert text in error
-            assert error.count("\n") == 1
+# --- What cannot be read, or is not as it was ------------------------------------------------------------------------------
+
+NOT_OURS = "this is not a journal of Ordersmith; name another file"
+NO_RIGHT = "this user has no right to it; correct the owner or the rights of the folder and the file"
+DAMAGED = "the file is damaged; run `ordersmith journal verify` on it and restore a backup"
+CHANGED = "the contents were changed by something else; run `ordersmith journal verify` on it and restore a backup"
+NEWER = "a newer Ordersmith wrote it; use that version, or another journal"
+
+
+def missing(path: Path) -> None:
+    path.unlink()
+
+
+def folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def text(path: Path) -> None:
+    path.write_text("text " * 1000)
+
+
+def other_program(path: Path) -> None:
+    path.unlink()
+    change(path, "CREATE TABLE something (x)")
+
+
+def newer_version(path: Path) -> None:
+    change(path, "PRAGMA user_version = 99", "UPDATE header SET version = 99")
+
+
+def newer_encoding(path: Path) -> None:
+    change(path, "UPDATE header SET encoding = 99")
+
+
+def cut_in_the_first_page(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:50])
+
+
+def cut_in_the_middle(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def without_header(path: Path) -> None:
+    change(path, "DELETE FROM header")
+
+
+def file_without_rights(path: Path) -> None:
+    path.chmod(0)
+
+
+def folder_without_rights(path: Path) -> None:
+    path.parent.chmod(0)
+
+
+def change(path: Path, *statements: str) -> None:
+    database = sqlite3.connect(path, isolation_level=None)
+    for statement in statements:
+        database.execute(statement)
+    database.close()
+
+
+RUINS: dict[Callable[[Path], None], tuple[int, str]] = {
+    missing: (2, "there is no such file or folder; check the name, or make the folder"),
+    folder: (2, NOT_OURS),
+    empty: (2, NOT_OURS),
+    text: (2, NOT_OURS),
+    other_program: (2, NOT_OURS),
+    newer_version: (2, f"{NEWER} (version 99; this one reads up to 1)"),
+    newer_encoding: (2, f"{NEWER} (encoding 99; this one reads up to 1)"),
+    file_without_rights: (2, NO_RIGHT),
+    folder_without_rights: (2, NO_RIGHT),
+    cut_in_the_first_page: (2, NOT_OURS),
+    cut_in_the_middle: (1, DAMAGED),
+    without_header: (1, CHANGED),
+    spoil: (1, f"{CHANGED} (the group of records 11 to 15, after 10: it is not as it was written)"),
+}
+
+
+def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Return the files in a folder, without those that SQLite makes to read."""
+    made = (".journal-wal", ".journal-shm")
+    files = [file for file in folder.iterdir() if file.is_file() and not file.name.endswith(made)]
+    return {
+        file.name: (file.stat().st_mode, file.read_bytes() if file.stat().st_mode & 0o400 else b"") for file in files
+    }
+
+
+@pytest.mark.parametrize("action", ["verify", "show", "export"])
+@pytest.mark.parametrize("how", RUINS, ids=lambda how: how.__name__)
+def test_what_is_wrong_is_one_line(action: str, how: Callable[[Path], None], path: Path, capsys) -> None:
+    """Whatever the file is, each command says in one line what is wrong and what to do, by its status too, and changes nothing."""
+    status, text = RUINS[how]
+    data = path.read_bytes()
+    with ordinary_user() as home:
+        copy = home / "folder" / "x.journal"
+        copy.parent.mkdir()
+        copy.write_bytes(data)
+        how(copy)
+        before = {} if how is folder_without_rights else contents(copy.parent)
+        found = run(action, copy)
+        copy.parent.chmod(0o700)
+        assert before in ({}, contents(copy.parent))
+    assert found == status
+    first, *more = capsys.readouterr().err.splitlines()
+    assert first.startswith(f"{copy}: {text}")
+    how_far = ["Up to record 10 (2 commits) it is as it was written."]
+    assert more == (how_far if how is spoil and action == "verify" else [])
+
+
+@pytest.mark.parametrize("action", ["verify", "show", "export"])
+def test_what_may_only_be_read_is_read(action: str, path: Path, capsys) -> None:
+    """A journal in a folder where nothing may be made, a backup for example, is read, and nothing is made."""
+    data = path.read_bytes()
+    with ordinary_user() as home:
+        copy = home / "folder" / "x.journal"
+        copy.parent.mkdir()
+        copy.write_bytes(data)
+        copy.chmod(0o400)
+        copy.parent.chmod(0o500)
+        assert run(action, copy) == 0
+        assert [file.name for file in copy.parent.iterdir()] == ["x.journal"]
+    assert len(capsys.readouterr().out.splitlines()) == (2 if action == "verify" else 20)
+
+
+def test_a_log_that_cannot_be_read_is_not_passed_over(path: Path, capsys) -> None:
+    """Where nothing may be made, a journal whose last records are in its log is refused, not shown without them."""
+    data = path.read_bytes()
+    with ordinary_user() as home:
+        copy = home / "folder" / "x.journal"
+        copy.parent.mkdir()
+        copy.write_bytes(data)
+        copy.with_name("x.journal-wal").write_bytes(b"the last records")
+        copy.parent.chmod(0o500)
+        assert run("show", copy) == 2
+    assert NO_RIGHT in capsys.readouterr().err
 
 
 # --- show ------------------------------------------------------------------------------------------------------------
@@ -106,7 +239,7 @@ def test_show_prints_a_line_a_record(path: Path, capsys) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 20
     assert lines[0].split() == [
-        "1", "1970-01-01T00:00:00.000001000Z", "OrderIntended", '{"client_order_id":"x-1","wire_id":"x-1.1"}', "cause", "-1",
+        "1", "1970-01-01T00:00:00.000001000Z", "OrderIntended", INTENDED, "cause", "-1",
     ]  # fmt: skip
     assert "ü" in lines[-1]
 
@@ -192,7 +325,7 @@ def test_export_writes_parquet(path: Path, tmp_path: Path, monkeypatch) -> None:
         "cause": -1,
         "event": "OrderIntended",
         "client_order_id": "x-1",
-        "fields": '{"client_order_id":"x-1","wire_id":"x-1.1"}',
+        "fields": INTENDED,
     }
     assert frame["client_order_id"][-1] is None
     assert run("export", path, "--out", out, "--order", "nobody") == 0
