@@ -6,6 +6,9 @@ finished. The same code runs a backtest, a paper account and a live account.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+from .actors.actor import Record
 from .actors.bars import Bar, Bars, CorporateAction, CorporateActionKind
 from .actors.errors import (
     ActorError,
@@ -49,6 +52,10 @@ from .supervisor.executor import BacktestExecutor
 from .supervisor.opening import open_blocking_executor, open_executor, run_simulated
 from .supervisor.result import BacktestResult, Summary
 
+if TYPE_CHECKING:
+    from .supervisor.blocking_live import BlockingLiveExecutor
+    from .supervisor.live_executor import LiveExecutor, PaperExecutor
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -59,6 +66,7 @@ __all__ = [
     "Bar",
     "Bars",
     "BlockingExecutor",
+    "BlockingLiveExecutor",
     "BrokerAuthError",
     "BrokerError",
     "BrokerProtocolError",
@@ -73,6 +81,7 @@ __all__ = [
     "Fill",
     "Instrument",
     "JournalError",
+    "LiveExecutor",
     "Order",
     "OrderCommandError",
     "OrderExecutor",
@@ -81,8 +90,10 @@ __all__ = [
     "OrderType",
     "OrdersmithError",
     "Overloaded",
+    "PaperExecutor",
     "Position",
     "Purpose",
+    "Record",
     "Settings",
     "Side",
     "Strategy",
@@ -97,3 +108,18 @@ __all__ = [
     "open_executor",
     "run_simulated",
 ]
+
+_LATER = {
+    "BlockingLiveExecutor": "blocking_live",
+    "LiveExecutor": "live_executor",
+    "PaperExecutor": "live_executor",
+}
+"""Names whose module loads an event loop's library, which a backtest does without: imported when somebody asks."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f".supervisor.{_LATER[name]}", __name__), name)

@@ -15,15 +15,14 @@ from typing import Any, Protocol
 import msgspec
 
 from ..actors.actor import ReplyTo
-from ..actors.bars import Bars, CorporateActionKind, Row
+from ..actors.bars import Bars
 from ..actors.errors import ExecutorFailed, StrategyError, UsageError
 from ..actors.machines.position import Ledger
 from ..actors.messages import Unknown
-from ..actors.model import ZERO, Order, OrderState, TimeInForce, exactly
+from ..actors.model import Order, OrderState, TimeInForce, exactly
 from ..actors.ports import Report
 from ..actors.strategy import Start, Strategy
 from ..adapters.memory_journal import MemoryJournal, StoreReader
-from ..adapters.simulated.costs import as_decimal
 from ..adapters.simulated.exchange import SimulatedExchange
 from ..adapters.simulated.latency import DelayedBroker, broker_of
 from ..config import Settings
@@ -31,6 +30,7 @@ from .cell import Cell
 from .dispatcher import ARITHMETIC, Dispatcher
 from .from_settings import breaker_rules, exchange_rules, instruments_of, limits
 from .lifecycle import Lifecycle
+from .prices import LastPrices
 from .tree import Plan, build
 
 ACCOUNT = "main"
@@ -73,32 +73,6 @@ class Moving:
         outer, self._outer = self._outer, None
         if outer is not None:
             setcontext(outer)
-
-
-class LastPrices:
-    """`MarketData` of a feed: the closes of the last bars. A float becomes a Decimal when somebody asks."""
-
-    def __init__(self, rows: dict[str, Row] | None = None) -> None:
-        self.rows: dict[str, Row] = {} if rows is None else rows
-
-    def last_price(self, symbol: str) -> Decimal | None:
-        row = self.rows.get(symbol)
-        return None if row is None else as_decimal(row[3])
-
-    def adjust(self, bars: Bars) -> None:
-        """Carry the last prices over the corporate actions that `bars` come with, as an exchange does at the open.
-
-        Until a symbol's first bar on the new terms they are all there is to value a holding by.
-        """
-        rows = self.rows
-        for action in bars.actions:
-            row = rows.get(action.symbol)
-            if row is None:
-                continue
-            if action.kind is CorporateActionKind.SYMBOL_CHANGE:
-                rows.setdefault(action.new_symbol, row)
-            else:  # a split has no amount, a dividend the ratio 1
-                rows[action.symbol] = _adjusted(row, action.ratio, action.amount)
 
 
 class Backtest:
@@ -371,12 +345,6 @@ class _EquityOf:
     def _accrued(self) -> Decimal:
         accrued: Decimal = self._dispatcher.view("risk_gate").exposure.accounts[ACCOUNT].accrued
         return accrued
-
-
-def _adjusted(row: Row, ratio: Decimal, amount: Decimal) -> Row:
-    """Return a bar on the terms after a split or a dividend; what is paid out is never more than the price."""
-    open_, high, low, close = (float(max(Decimal(repr(price)) - amount, ZERO) / ratio) for price in row[:4])
-    return open_, high, low, close, row[4] * float(ratio)
 
 
 def _epoch(seed: int) -> str:

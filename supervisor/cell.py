@@ -34,9 +34,13 @@ class Cell(ActorRef[Any]):
     down_ns = 0
     mailbox: list[Any] = NOBODY
     watchers: list[Cell] = NOBODY
+    task: Any = None
 
     def silence(self) -> None:
-        """Take no more messages, fold no more records, forget all timers."""
+        """Take no more messages, fold no more records, forget all timers; end the task of a `run()` actor."""
+        if self.task is not None:
+            self.task.cancel()
+            self.task = None
         self.live = False
         self.handlers = self.folds = self.timers = NOTHING
 

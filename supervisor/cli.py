@@ -1,7 +1,7 @@
-"""The command line: `ordersmith backtest`, `ordersmith check` and `ordersmith journal`.
+"""The command line: what may be said, and which module obeys it.
 
 Exit status: 0 for a run that finished or a configuration without a fault, 1 for a run that broke off, 2 for what is
-wrong before a run begins (usage, configuration, strategy, data), 130 for Ctrl-C. Results go to standard output,
+wrong before a run begins (usage, configuration, strategy, data), 130 for Ctrl-C; a service has more. Results go to standard output,
 everything else to standard error.
 
 This file only reads the words; `commands.py` obeys them and is imported when there is something to obey: `--help` is to
@@ -30,6 +30,8 @@ examples:
   ordersmith backtest examples/rebalance.yaml --set execution.backtest.slippage=0.002 --set data.end=2008-12-31
   ordersmith backtest examples/rebalance.yaml --json
   ordersmith backtest examples/rebalance.yaml --paths
+  ordersmith run examples/paper.yaml
+  ordersmith status examples/paper.yaml
 
 CONFIG is a YAML file; examples/all-settings.yaml has every key with its default.
 """
@@ -113,9 +115,12 @@ def _parser(version: str) -> argparse.ArgumentParser:
     )
     _add_config(check, "[--set PATH=VALUE ...]")
 
-    from .journal_commands import add_parser
+    from . import control_commands, journal_commands, replay_command, run_command
 
-    add_parser(commands)
+    run_command.add_parser(commands, version)
+    control_commands.add_parsers(commands)
+    journal_commands.add_parser(commands)
+    replay_command.add_parser(commands)
     return parser
 
 

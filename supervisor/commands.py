@@ -19,12 +19,13 @@ import msgspec
 from ..actors.errors import ConfigError, DataError
 from ..actors.model import as_datetime
 from ..actors.strategy import Strategy
-from ..config import InvalidSettings, Problem, Settings, describe, examine
+from ..config import Problem, Settings, describe, examine
 from . import outputs, paths
 from .executor import feed_of
 from .one_run import INTERRUPTED, Ending, Ran, run_once, where
 from .presenting import print_paths, print_summary, shortened
 from .result import as_fields
+from .run_needs import DATA, STRATEGY, missing_for_run
 from .strategies import load_strategy
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 
 LIBRARIES = ("polars", "rich", "empyrical")
 NEEDED = {
-    "data.path": "a CSV or Parquet file, or a folder of them, relative to the configuration's folder",
-    "strategy.path": "file.py:Class, relative to the configuration's folder, or package.module:Class",
+    "data.path": DATA,
+    "strategy.path": STRATEGY,
 }
 """What `ordersmith backtest` cannot do without, though a configuration can: an embedding application hands these over itself."""
 
@@ -221,8 +222,8 @@ def check(config: str, overrides: Sequence[str]) -> int:
     _say(f"{config}: nothing is wrong.\n")
     for name, value in _described(found):
         _say(f"{name:<10}{value}")
-    if not _missing(settings):
-        words = ["ordersmith", "backtest", config, *(word for override in overrides for word in ("--set", override))]
+    for command in _commands(settings):
+        words = ["ordersmith", command, config, *(word for override in overrides for word in ("--set", override))]
         _say(f"{'run it':<10}{shlex.join(words)}")
     defaults = dict(describe(Settings()))
     changed = [(path, value) for path, value in describe(settings) if defaults.get(path) != value]
@@ -235,29 +236,32 @@ def check(config: str, overrides: Sequence[str]) -> int:
 def _described(found: Found) -> Iterator[tuple[str, str]]:
     """Yield what would run, and what is missing for it."""
     settings, mode = found.settings, found.settings.execution.mode
-    only = "" if mode == "backtest" else "; this version runs backtests only, `ordersmith backtest` sets the mode aside"
-    yield "mode", f"{mode}{only}"
+    aside = f", at {settings.execution.provider}; `ordersmith backtest` sets the mode aside"
+    yield "mode", f"{mode}{'' if mode == 'backtest' else aside}"
+    if mode == "live":
+        yield "armed", "at every start, by the account's id: ordersmith run CONFIG --live ACCOUNT"
     if found.strategy is not None:
         yield "strategy", f"{settings.strategy.path}"
     if found.feed is not None:
         yield "data", _described_data(found.feed)
         yield from (("warning", line) for line in shortened(found.feed.warnings))
-    yield from (
-        ("missing", f"{path}: `ordersmith backtest` needs it; accepted: {NEEDED[path]}") for path in _missing(settings)
-    )
-    if mode != "backtest" and settings.execution.provider == "alpaca":
-        yield from (("missing", line) for line in _unset_secrets(settings))
+    needed_to_run = [] if mode == "backtest" else missing_for_run(settings)
+    yield from (("missing", line) for line in needed_to_run)
+    named = {line.partition(":")[0] for line in needed_to_run}
+    for path in _missing(settings):
+        if path not in named:
+            yield "missing", f"{path}: `ordersmith backtest` needs it; accepted: {NEEDED[path]}"
+
+
+def _commands(settings: Settings) -> Iterator[str]:
+    """Yield the commands that can run these settings as they are, the one for their mode first."""
+    if not missing_for_run(settings):
+        yield "run"
+    if not _missing(settings):
+        yield "backtest"
 
 
 def _described_data(feed: BarFeed) -> str:
     symbols = ", ".join(feed.symbols[:10]) + (f" and {len(feed.symbols) - 10:,} more" if len(feed.symbols) > 10 else "")
     days = f"{as_datetime(feed.start_ns):%Y-%m-%d} to {as_datetime(feed.end_ns):%Y-%m-%d}"
     return f"{symbols}; {feed.sessions:,} sessions from {days}, {feed.bar_count:,} bars"
-
-
-def _unset_secrets(settings: Settings) -> Iterator[str]:
-    for secret in (settings.execution.alpaca.api_key, settings.execution.alpaca.api_secret):
-        try:
-            secret.reveal()
-        except InvalidSettings as error:
-            yield str(error)

@@ -352,6 +352,11 @@ class Dispatcher:
         """What caused the message at hand: a record's number, or minus the number of an input."""
         return self._item[2]
 
+    @property
+    def at_work(self) -> Item:
+        """The message at hand, or the last one."""
+        return self._item
+
     def state(self, event: Event) -> None:
         """Record a fact of the runtime itself."""
         self.turn(self._runtime, lambda: self.record(event))

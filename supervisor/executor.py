@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -15,29 +14,12 @@ from msgspec.structs import replace
 
 from ..actors.actor import ReplyTo
 from ..actors.bars import Bars
-from ..actors.errors import ConfigError, ExecutorClosed, ExecutorFailed, OrderCommandError, UsageError
-from ..actors.executor import OrderExecutor
-from ..actors.machines.rebalance import generate_orders
-from ..actors.messages import (
-    CancelOrders,
-    Change,
-    CommandRefused,
-    Flatten,
-    GetAccountInfo,
-    GetFilledOrders,
-    GetOrderStatus,
-    GetPositions,
-    HaltTrading,
-    ReplaceOrder,
-    ResumeTrading,
-    SetTargets,
-    SubmitOrders,
-    Unknown,
-)
-from ..actors.model import AccountInfo, Order, OrderStatus, Position, TradingState, as_datetime, exact
+from ..actors.errors import ConfigError, ExecutorClosed, UsageError
+from ..actors.model import Order, as_datetime
 from ..actors.strategy import Strategy
 from ..adapters.market_data import feed_from, load_bars
 from ..config import InvalidSettings, Settings, load
+from .asking import AskingExecutor, judged
 from .backtest import Backtest, Feed
 from .market import AnyReader, Market, Reader
 from .result import BacktestResult, Stopwatch
@@ -46,7 +28,7 @@ if TYPE_CHECKING:
     from ..adapters.bar_feed import BarFeed
 
 
-class BacktestExecutor(OrderExecutor):
+class BacktestExecutor(AskingExecutor):
     """Executes orders against past prices.
 
     `run()` goes through all bars with the hosted strategy and returns the result. Or the caller drives: `market()` and
@@ -55,8 +37,6 @@ class BacktestExecutor(OrderExecutor):
     rows or bars, see `adapters.market_data.feed_from`; `feed` is data that are a Feed already. Raises ConfigError or
     DataError.
     """
-
-    generate_orders = staticmethod(generate_orders)
 
     def __init__(
         self,
@@ -160,83 +140,14 @@ class BacktestExecutor(OrderExecutor):
             self._backtest.start()
         return self._bars
 
-    # --- OrderExecutor -------------------------------------------------------------------------------------------------
+    # --- AskingExecutor ------------------------------------------------------------------------------------------------
 
-    async def submit_orders(self, orders: Sequence[Order]) -> list[OrderStatus]:
-        made = tuple(self._backtest.with_id(order) for order in orders)
-        fresh = all(not order.client_order_id for order in orders)
-        statuses: list[OrderStatus] = self._ask("desk", lambda to: SubmitOrders(made, fresh, to))
-        return statuses
-
-    async def get_order_status(self, order_ids: Sequence[str]) -> list[OrderStatus]:
-        statuses: list[OrderStatus | None] = self._ask("desk", lambda to: GetOrderStatus(tuple(order_ids), to))
-        unknown = [order_id for order_id, status in zip(order_ids, statuses, strict=True) if status is None]
-        if unknown:
-            raise OrderCommandError(f"no order was submitted under {', '.join(unknown)}")
-        return [status for status in statuses if status is not None]
-
-    async def cancel_orders(self, order_ids: Sequence[str]) -> list[bool]:
-        taken: list[bool] = self._ask("desk", lambda to: CancelOrders(tuple(order_ids), to))
-        return taken
-
-    async def get_positions(self) -> dict[str, Position]:
-        positions: dict[str, Position] = self._ask("positions", GetPositions)
-        return positions
-
-    async def get_account_info(self) -> AccountInfo:
-        info: AccountInfo = self._ask("risk_gate", GetAccountInfo)
-        return info
-
-    async def get_filled_orders(self, after: int = 0) -> list[OrderStatus]:
-        statuses: list[OrderStatus] = self._ask("journal", lambda to: GetFilledOrders(after, to))
-        return statuses
-
-    async def replace_order(
-        self,
-        order_id: str,
-        *,
-        quantity: Decimal | int | str | None = None,
-        limit_price: Decimal | str | None = None,
-        stop_price: Decimal | str | None = None,
-        trail: Decimal | int | str | None = None,
-    ) -> OrderStatus:
-        change = Change.given(quantity, limit_price, stop_price, trail)
-        status: OrderStatus = self._ask("desk", lambda to: ReplaceOrder(order_id, change, to))
-        return status
-
-    async def set_targets(
-        self, targets: Mapping[str, Decimal | int | str], *, close_others: bool = False
-    ) -> list[OrderStatus]:
-        quantities = {symbol: exact(quantity, symbol) for symbol, quantity in targets.items()}
-        statuses: list[OrderStatus] = self._ask(
-            "rebalancer", lambda to: SetTargets(quantities, close_others, reply_to=to)
-        )
-        return statuses
-
-    async def flatten(self) -> list[OrderStatus]:
-        statuses: list[OrderStatus] = self._ask("rebalancer", Flatten)
-        return statuses
-
-    async def halt(self, reason: str) -> TradingState:
-        state: TradingState = self._ask("circuit_breaker", lambda to: HaltTrading(reason, to))
-        return state
-
-    async def resume(self, reason: str) -> TradingState:
-        state: TradingState = self._ask("circuit_breaker", lambda to: ResumeTrading(reason, to))
-        return state
-
-    def _ask(self, actor: str, request: Callable[[ReplyTo], Any]) -> Any:
+    async def _ask(self, actor: str, request: Callable[[ReplyTo], Any]) -> Any:
         self.begin()
-        answer = self._backtest.ask(actor, request)
-        parts = answer if isinstance(answer, list) else [answer]
-        refused = [part.text for part in parts if isinstance(part, CommandRefused)]
-        if refused:
-            taken = [f"{part.client_order_id} ({part.state})" for part in parts if isinstance(part, OrderStatus)]
-            also = f"; of the same batch were taken: {', '.join(taken)}" if taken else ""
-            raise OrderCommandError("; ".join(refused) + also)
-        if any(isinstance(part, Unknown) for part in parts):
-            raise ExecutorFailed(f"{actor} lost the request to a crash; ask for the orders' status by id")
-        return answer
+        return judged(actor, self._backtest.ask(actor, request))
+
+    def _with_id(self, order: Order) -> Order:
+        return self._backtest.with_id(order)
 
 
 def as_backtest(settings: Settings) -> Settings:

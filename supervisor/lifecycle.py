@@ -12,31 +12,18 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import msgspec
-
-from ..actors.actor import Actor, ActorDown, Record, handler
+from ..actors.actor import Actor, ActorDown, Record
 from ..actors.errors import ActorError
 from ..actors.events import ActorQuarantined, ActorRestarted, Escalated, MessagePoisoned
 from ..actors.messages import Unknown
 from .cell import NOBODY, Cell
 from .crash_report import crash_report, order_of
 from .dispatcher import Dispatcher
+from .kernel import Kernel, RestartDue, ShutdownDeadline
 from .supervision import Restart, Supervisor, SupervisorSpec, Verdict, backoff_ns
 
 MAILBOX_BOUND = 100_000
 REPORTS_KEPT = 100
-
-
-class RestartDue(msgspec.Struct, frozen=True):
-    """Timer: the backoff of an actor is over."""
-
-    actor: str
-
-
-class ShutdownDeadline(msgspec.Struct, frozen=True):
-    """Timer: an actor has not stopped in time."""
-
-    actor: str
 
 
 class Lifecycle:
@@ -51,12 +38,13 @@ class Lifecycle:
         self.last_actor: dict[str, Any] = {}
         self.entity_left: Callable[[Cell], None] = lambda _: None
         self.entity_back: Callable[[Cell], None] = lambda _: None
+        self.run: Callable[[Cell], Any] = _no_tasks
         self._supervisors: dict[str, Supervisor] = {}
         self._starting: deque[Cell] = deque()
         self._stopping: deque[Cell] = deque()
         self._kernel = Cell("lifecycle")
-        self._kernel.actor = _Kernel(self)
-        self._kernel.handlers = _Kernel.handlers
+        self._kernel.actor = Kernel(self)
+        self._kernel.handlers = Kernel.handlers
         d = dispatcher
         d.crashed, d.history_poisoned, d.undeliverable = self.crashed, self.history_poisoned, self.undeliverable
         d.child, d.spawned, d.stop_asked = self.child, self._spawned, self._stop
@@ -101,7 +89,7 @@ class Lifecycle:
             cell = self._starting[0]
             if cell.status == "starting":
                 cell.status = "running"
-                self._incarnate(cell)
+                self.incarnate(cell)
             if not cell.ready and self.dispatcher.cells.get(cell.name) is cell:
                 return
             self._starting.popleft()
@@ -126,10 +114,10 @@ class Lifecycle:
 
     def _spawned(self, cell: Cell, history: tuple[Record, ...]) -> None:
         cell.history = list(history)
-        if self._incarnate(cell) and len(history) > 1:
+        if self.incarnate(cell) and len(history) > 1:
             self.entity_back(cell)
 
-    def _incarnate(self, cell: Cell) -> bool:
+    def incarnate(self, cell: Cell) -> bool:
         """Build the actor from its records and run `on_start`. Return whether it lives."""
         try:
             actor: Actor[Any] = cell.spec.factory()
@@ -145,6 +133,8 @@ class Lifecycle:
                 self.crashed(cell, None, error)
                 return cell.live
         cell.ready = cell.ready or actor.starts_ready
+        if hasattr(actor, "run"):
+            cell.task = self.run(cell)
         return True
 
     # --- Crash -----------------------------------------------------------------------------------------------------
@@ -204,7 +194,7 @@ class Lifecycle:
         for sibling in back:
             if sibling.status == "down":
                 sibling.status = "running"
-            if not self._incarnate(sibling):
+            if not self.incarnate(sibling):
                 break
         for sibling in back:
             if sibling.live:
@@ -323,6 +313,11 @@ class Lifecycle:
         self._stopping = deque(reversed([cell for cell in self.dispatcher.cells.values() if cell.status != "stopped"]))
         self._stop_next()
 
+    def stop_children(self, supervisor: str) -> None:
+        """Stop the children of a supervisor that nobody restarts, the last one first; the rest of the tree goes on."""
+        for cell in reversed(self._cells_of([supervisor])):
+            self._ask_to_stop(cell)
+
     @property
     def stopped(self) -> bool:
         """Whether `stop` has stopped every actor."""
@@ -399,16 +394,5 @@ class Lifecycle:
             self._give_up_on(cell)
 
 
-class _Kernel(Actor[RestartDue | ShutdownDeadline]):
-    """Receives the lifecycle's own timers."""
-
-    def __init__(self, lifecycle: Lifecycle) -> None:
-        self.lifecycle = lifecycle
-
-    @handler
-    def restart_due(self, message: RestartDue) -> None:
-        self.lifecycle.restart_due(message.actor)
-
-    @handler
-    def shutdown_deadline(self, message: ShutdownDeadline) -> None:
-        self.lifecycle.deadline_passed(message.actor)
+def _no_tasks(cell: Cell) -> Any:
+    raise ActorError(f"{cell.name} has a run(), and this driver runs no tasks")

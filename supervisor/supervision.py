@@ -52,7 +52,10 @@ class Backoff(msgspec.Struct, frozen=True):
 
 
 class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """How to make and treat one child. `shutdown_ns` is how long it may take to stop; 0: it stops within `on_stop`."""
+    """How to make and treat one child. `shutdown_ns` is how long it may take to stop; 0: it stops within `on_stop`.
+
+    A child with a `backoff` is restarted for ever, however often it crashes.
+    """
 
     id: str
     factory: Callable[[], Any]
@@ -98,6 +101,8 @@ class Supervisor:
         """Count a crash of the child `name` and return what to do."""
         if child.restart is Restart.TEMPORARY:
             return Verdict.STOP
+        if child.backoff is not None:
+            return Verdict.RESTART  # the backoff is the bound: who waits for the outside world does not give up
         crashes = self._crashes.setdefault(name if self.spec.per_child else "", deque())
         crashes.append(now_ns)
         while crashes[0] < now_ns - self.spec.intensity.within_ns:

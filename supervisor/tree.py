@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -15,22 +15,26 @@ from ..actors.machines.risk import Limits
 from ..actors.market import Market
 from ..actors.model import Instrument, TimeInForce
 from ..actors.order import Order
+from ..actors.order_watch import WatchedOrder
 from ..actors.ports import MarketData
 from ..actors.positions import Positions
 from ..actors.rebalancer import Rebalancer
 from ..actors.risk_gate import RiskGate
 from ..actors.strategy import Strategy, StrategyHost
 from ..actors.tally import Tally
-from .supervision import ChildSpec, Intensity, Restart, RestartStrategy, SupervisorSpec
+from ..adapters.io_actor import IoActor
+from .supervision import Backoff, ChildSpec, Intensity, Restart, RestartStrategy, SupervisorSpec
 
 SHUTDOWN_NS = 5_000_000_000
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What the tree is built from.
+class Plan(msgspec.Struct, kw_only=True):
+    """What the tree is built from. Who changes it changes what later incarnations are made of.
 
     `id_prefix` begins every id that is made here: it names the instance and this boot. `shown` are the prices that
-    strategies see, which may be those of a moment before the `market`.
+    strategies see, which may be those of a moment before the `market`. `port` makes the `run()` actor of the broker; without
+    one the port is an endpoint inline. The broker has `answer_ns` to answer, its account is read every `reconcile_ns`, and it
+    must call it `expected_account`; None is no deadline, no reading, any name. `backlog` tells of records not durable yet.
     """
 
     account: str
@@ -42,6 +46,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     shown: MarketData
     targets_time_in_force: TimeInForce = TimeInForce.DAY
     strategies: tuple[tuple[str, Strategy], ...] = ()
+    port: Callable[[], IoActor] | None = None
+    answer_ns: int | None = None
+    reconcile_ns: int | None = None
+    expected_account: str | None = None
+    backlog: Callable[[int], tuple[int, int]] | None = None
 
 
 def build(plan: Plan) -> SupervisorSpec:
@@ -55,7 +64,10 @@ def build(plan: Plan) -> SupervisorSpec:
             ChildSpec(id="circuit_breaker", factory=lambda: CircuitBreaker(plan.breaker)),
             ChildSpec(id="positions", factory=lambda: Positions(market, account)),
             ChildSpec(id="market", factory=lambda: Market(hosts)),
-            ChildSpec(id="risk_gate", factory=lambda: RiskGate(plan.limits, plan.instruments, market, account)),
+            ChildSpec(
+                id="risk_gate",
+                factory=lambda: RiskGate(plan.limits, plan.instruments, market, account, plan.backlog),
+            ),
             ChildSpec(id="desk", factory=lambda: Desk(market, account)),
             ChildSpec(
                 id="rebalancer",
@@ -68,9 +80,12 @@ def build(plan: Plan) -> SupervisorSpec:
                         id=f"brokers/{account}",
                         strategy=RestartStrategy.REST_FOR_ONE,
                         children=(
+                            *_port(plan),
                             ChildSpec(
                                 id=f"connection/{account}",
-                                factory=lambda: BrokerConnection(account),
+                                factory=lambda: BrokerConnection(
+                                    account, plan.reconcile_ns, plan.answer_ns, plan.expected_account
+                                ),
                                 shutdown_ns=SHUTDOWN_NS,
                             ),
                         ),
@@ -81,7 +96,7 @@ def build(plan: Plan) -> SupervisorSpec:
                 id="orders",
                 per_child=True,
                 intensity=Intensity(5),
-                template=ChildSpec(id="order", factory=Order, restart=Restart.TRANSIENT),
+                template=ChildSpec(id="order", factory=_order(plan), restart=Restart.TRANSIENT),
             ),
             SupervisorSpec(id="edges", children=(ChildSpec(id="tally", factory=Tally),)),
             SupervisorSpec(
@@ -92,6 +107,19 @@ def build(plan: Plan) -> SupervisorSpec:
             ),
         ),
     )
+
+
+def _port(plan: Plan) -> tuple[ChildSpec, ...]:
+    """Return the broker's `run()` actor, if it has one: it is restarted for ever, with a growing backoff."""
+    if plan.port is None:
+        return ()
+    return (ChildSpec(id=f"port/{plan.account}", factory=plan.port, backoff=Backoff()),)
+
+
+def _order(plan: Plan) -> Callable[[], Order]:
+    """Return what makes an order's actor: a live one has a timer, and a deadline for the broker's answers if there is one."""
+    is_live = plan.port is not None or plan.answer_ns is not None
+    return (lambda: WatchedOrder(plan.answer_ns)) if is_live else Order
 
 
 def _host(plan: Plan, index: int, name: str, strategy: Strategy) -> ChildSpec:

@@ -110,8 +110,9 @@ ENDS = {
     "CANCELLED REQUESTED": "partial resting cancelled slow-cancel slow-replace quick-cancel unknown-cancel unsent-cancel "
     "refused-cancel unsent-replace denied-replace replaced restated",
     "CANCELLED EXPIRED": "expiring expiring-late",
-    "CANCELLED NOT_SENT": "absent lost not-sent",
+    "CANCELLED NOT_SENT": "absent lost not-sent unknown-1 unknown-2",
     "REJECTED NO": "refused refused-1 refused-2 refused-3",
+    "REJECTED NOT_FOUND": "resolved",
     "REJECTED LOT_SIZE": "denied-lot",
     "REJECTED UNKNOWN_SYMBOL": "denied-symbol",
     "REJECTED TRADING_HALTED": "halted-1 halted-2",

@@ -22,7 +22,17 @@ from ordersmith.actors.messages import (
     SubmitOrders,
 )
 from ordersmith.actors.model import Fill, Order, OrderStatus, exact
-from ordersmith.actors.ports import Accepted, Connect, Connected, Disconnect, Disconnected, Executed, Report
+from ordersmith.actors.ports import (
+    Accepted,
+    BrokerPosition,
+    Connect,
+    Connected,
+    Disconnect,
+    Disconnected,
+    Executed,
+    Report,
+)
+from ordersmith.actors.snapshots import AccountSnapshot, SyncAccount
 from ordersmith.actors.strategy import Strategy
 from ordersmith.adapters.bar_feed import BarFeed
 from ordersmith.adapters.record_codec import decode_record
@@ -50,20 +60,43 @@ def session(number: int) -> date:
 
 
 class ScriptedBroker:
-    """A broker port that connects by itself and else only listens: `take` is what it was sent since the last look."""
+    """A broker port that connects by itself and else only listens: `take` is what it was sent since the last look.
+
+    Its account is what our books say, with no order open, unless `account` makes another answer of a question about it.
+    `silent` leaves those unanswered.
+    """
 
     def __init__(self, world: World, cash: str) -> None:
         self._world = world
         self._cash = cash
         self.commands: list[Any] = []
+        self.asked: list[SyncAccount] = []
+        self.account: Callable[[SyncAccount], Report] = self.as_booked
+        self.silent = False
 
     def accept(self, command: Any, cause: int) -> None:
         if isinstance(command, Connect):
-            self.post(Connected("main", exact(self._cash, "cash"), (), CAPABILITIES))
+            self.post(Connected("main", CAPABILITIES))
+        elif isinstance(command, SyncAccount):
+            self.asked.append(command)
+            if not self.silent:
+                self.post(self.account(command))
         elif isinstance(command, Disconnect):
             self.post(Disconnected("requested"))
         else:
             self.commands.append(command)
+
+    def as_booked(self, command: SyncAccount) -> AccountSnapshot:
+        """Return the account as our own books have it."""
+        books = self._world.dispatcher.view("positions").accounts.get("main")
+        if books is None:
+            return AccountSnapshot(command.as_of, exact(self._cash, "cash"), (), asked_ns=command.asked_ns)
+        held = tuple(
+            BrokerPosition(symbol, holding.quantity, holding.cost / holding.quantity)
+            for symbol, holding in books.holdings.items()
+            if holding.quantity
+        )
+        return AccountSnapshot(command.as_of, books.cash, held, asked_ns=command.asked_ns)
 
     def post(self, *reports: Report) -> None:
         for report in reports:

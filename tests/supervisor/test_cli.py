@@ -217,16 +217,38 @@ def test_check_passes_the_design_card(run, monkeypatch):
     ran = run("check", "card.yaml")
     assert (ran.status, ran.err) == (0, "")
     for words in (
-        "paper; this version runs backtests only",
+        "paper, at alpaca; `ordersmith backtest` sets the mode aside",
+        "found alpaca, which this version has no adapter for yet",
         "data.path: ",
         "strategy.path: ",
         "ALPACA_API_KEY is not set",
     ):
-        assert words in ran.out
-    assert "ordersmith backtest card.yaml" not in ran.out
+        assert ran.out.count(words) == 1
+    assert "run it" not in ran.out
 
 
-@pytest.mark.parametrize("name", ["rebalance.yaml", "all-settings.yaml"])
+def test_check_says_that_live_trading_is_armed_by_hand(run):
+    """For live mode it is said that the account is typed at every start; no other mode says so."""
+    ran = run("check", "c.yaml", "--set", "execution={mode: live, alpaca: {paper: false}}")
+    assert "armed     at every start, by the account's id: ordersmith run CONFIG --live ACCOUNT\n" in ran.out
+    assert "ordersmith run c.yaml" not in ran.out
+    assert "armed" not in run("check", "c.yaml").out
+
+
+def test_check_says_how_to_run_a_paper_account(run):
+    """A paper account at the simulated broker is run by the service, and can be tried in a backtest as it is."""
+    ran = run("check", "c.yaml", "--set", "execution={mode: paper, provider: simulated}")
+    assert (ran.status, ran.err) == (0, "")
+    assert "mode      paper, at simulated; `ordersmith backtest` sets the mode aside\n" in ran.out
+    lines = [line for line in ran.out.splitlines() if line.startswith(("run it", "missing"))]
+    words = "c.yaml --set 'execution={mode: paper, provider: simulated}'"
+    assert lines == [f"run it    ordersmith run {words}", f"run it    ordersmith backtest {words}"]
+    ran = run("check", "c.yaml", "--set", "execution={mode: paper, provider: simulated}", "data.path=null")
+    lines = [line for line in ran.out.splitlines() if line.startswith(("run it", "missing"))]
+    assert [line.split()[:2] for line in lines] == [["missing", "data.path:"]]
+
+
+@pytest.mark.parametrize("name", ["rebalance.yaml", "paper.yaml", "all-settings.yaml"])
 def test_check_passes_the_examples(run, name):
     """The example files are right, and the one with every default has nothing else."""
     ran = run("check", str(ROOT / "examples" / name))

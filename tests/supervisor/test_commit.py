@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy_tree import Counted, Do, FailingStore, Fails, Hear, LateStore, Puppet, ToyTree
 
+from ordersmith.actors.account_events import SessionConnected
 from ordersmith.actors.errors import JournalError
 from ordersmith.actors.events import (
     OrderAccepted,
@@ -300,7 +301,8 @@ def test_the_way_from_the_bar_to_the_fill_can_be_followed() -> None:
     backtest.run(iter(feed))
     records = {type(record.event): record for record in backtest.dispatcher.log.records}
     submitted, filled = records[OrderSubmitted], records[OrderFilled]
-    assert records[SessionOpened].cause == -1
+    assert records[SessionConnected].cause == -1
+    assert records[SessionOpened].cause == records[SessionConnected].number
     assert records[OrderAccepted].cause == records[OrderIntended].number
     assert records[OrderIntended].cause == records[OrderApproved].number
     assert records[OrderApproved].cause == submitted.number

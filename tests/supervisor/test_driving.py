@@ -104,14 +104,6 @@ async def test_a_configuration_has_many_forms(form: type, tmp_path: Path) -> Non
 # --- Wrong from the beginning ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mode", [{"mode": "paper"}, {"mode": "live", "alpaca": {"paper": False}}])
-async def test_paper_and_live_cannot_be_opened_yet(mode: dict[str, Any]) -> None:
-    """A mode that has no executor is refused by name, with what works."""
-    with pytest.raises(ConfigError, match=rf"execution\.mode: {mode['mode']} .*accepted: backtest"):
-        async with open_executor({"execution": mode}, data=feed()):
-            pass
-
-
 async def test_what_is_wrong_is_told_on_entry(tmp_path: Path) -> None:
     """A missing file, a wrong key and missing data are ConfigErrors that name them."""
     for config, words in (

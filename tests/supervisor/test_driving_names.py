@@ -8,10 +8,10 @@ import sys
 import ordersmith
 
 NAMES = """
-    AccountInfo ActorError BacktestExecutor BacktestResult Bar Bars BlockingExecutor BrokerAuthError BrokerError
-    BrokerProtocolError BrokerUnavailable ConfigError CorporateAction CorporateActionKind DataEnded DataError
-    ExecutorClosed ExecutorFailed Fill Instrument JournalError Order OrderCommandError OrderExecutor OrderState
-    OrderStatus OrderType OrdersmithError Overloaded Position Purpose Settings Side Strategy StrategyError Summary
+    AccountInfo ActorError BacktestExecutor BacktestResult Bar Bars BlockingExecutor BlockingLiveExecutor
+    BrokerAuthError BrokerError BrokerProtocolError BrokerUnavailable ConfigError CorporateAction CorporateActionKind DataEnded DataError
+    ExecutorClosed ExecutorFailed Fill Instrument JournalError LiveExecutor Order OrderCommandError OrderExecutor OrderState
+    OrderStatus OrderType OrdersmithError Overloaded PaperExecutor Position Purpose Record Settings Side Strategy StrategyError Summary
     TimeInForce TradingHalted TradingState UsageError generate_orders open_blocking_executor open_executor
     run_simulated
 """.split()

@@ -23,8 +23,8 @@ from ordersmith import (
     UsageError,
     run_simulated,
 )
-from ordersmith.actors.broker_connection import CONNECT_AGAIN_NS
-from ordersmith.actors.events import OrderSubmitted, SessionClosed
+from ordersmith.actors.events import OrderSubmitted, SessionClosed, SessionOpened
+from ordersmith.actors.machines.session import backoff_ns
 from ordersmith.actors.ports import Disconnected
 from ordersmith.supervisor.simulated_time import SimulatedExecutor
 
@@ -183,8 +183,11 @@ def test_what_is_due_between_two_bars_happens_at_its_time() -> None:
         await trio.sleep(3600)
 
     run_simulated(main, SETTINGS, data=feed())
-    begin, broken, back = (record.at_ns for record in kept[0].result().records())
-    assert (broken - begin, back - broken) == (100 * 10**9, CONNECT_AGAIN_NS)
+    opened, closed = (
+        [record.at_ns for record in kept[0].result().records() if isinstance(record.event, kind)]
+        for kind in (SessionOpened, SessionClosed)
+    )
+    assert (closed[0] - opened[0], opened[1] - closed[0]) == (100 * 10**9, backoff_ns(1))
 
 
 # --- The end -----------------------------------------------------------------------------------------------------------
@@ -347,7 +350,7 @@ def test_two_runs_do_not_know_each_other() -> None:
 
 
 def test_paper_cannot_be_simulated() -> None:
-    """The mode is judged as by `open_executor`."""
+    """Only a backtest's time can be a program's clock: what else the configuration says is refused by name."""
 
     async def main(executor: SimulatedExecutor) -> None:
         raise AssertionError

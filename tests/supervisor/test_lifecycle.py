@@ -253,10 +253,25 @@ def test_an_escalated_actor_that_was_down_does_not_come_back() -> None:
     tree.do("a", Fails(1))
     tree.do("a", "held")
     tree.do("b", Fails(1))
+    tree.do("b", Fails(1))
     tree.run(100)
     assert [tree.status(name) for name in "ab"] == ["stopped", "stopped"]
-    assert tree.starts() == ["a", "b"]
+    assert tree.starts() == ["a", "b", "b"]
     assert Undelivered("a", "Hear") in tree.events
+
+
+def test_a_child_with_a_backoff_is_never_given_up() -> None:
+    """The backoff is the bound: who waits for the outside world is started again however often it fails."""
+    tree = ToyTree()
+    group = SupervisorSpec(
+        id="group", intensity=Intensity(1), children=(tree.child("a", backoff=Backoff(first_ns=1, longest_ns=1)),)
+    )
+    tree.grow(group)
+    for at_ns in range(0, 100, 10):
+        tree.do("a", Fails(1))
+        tree.run(at_ns + 10)
+    assert tree.status("a") == "running"
+    assert tree.starts() == ["a"] * 11
 
 
 @pytest.mark.parametrize("per_child", [False, True])

@@ -152,7 +152,7 @@ def test_the_journal_has_every_record(result, folder):
     journal = [json.loads(line) for line in lines]
     assert [entry["number"] for entry in journal] == list(range(1, result.record_count + 1))
     assert [entry["event"] for entry in journal] == [type(record.event).__name__ for record in result.records()]
-    assert journal[1]["order"]["symbol"] == "A"
+    assert journal[2]["order"]["symbol"] == "A"
 
 
 def test_without_a_journal_the_equity_remains(tmp_path):

@@ -1,0 +1,128 @@
+"""What every executor shares: a method of `OrderExecutor` is one request to one actor, and its answer or an exception.
+
+How a request gets there, and how long the answer takes, is the business of the executor that implements `_ask`.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from ..actors.actor import ReplyTo
+from ..actors.errors import ExecutorFailed, OrderCommandError
+from ..actors.executor import OrderExecutor
+from ..actors.machines.rebalance import generate_orders
+from ..actors.messages import (
+    CancelOrders,
+    Change,
+    CommandRefused,
+    Flatten,
+    GetAccountInfo,
+    GetFilledOrders,
+    GetOrderStatus,
+    GetPositions,
+    HaltTrading,
+    ReplaceOrder,
+    ResumeTrading,
+    SetTargets,
+    SubmitOrders,
+    Unknown,
+)
+from ..actors.model import AccountInfo, Order, OrderStatus, Position, TradingState, exact
+
+NO_ANSWER: Any = None
+"""The `reply_to` of a request before whoever hands it over has filled it in."""
+
+
+class AskingExecutor(OrderExecutor):
+    """Makes the requests and judges the answers."""
+
+    generate_orders = staticmethod(generate_orders)
+
+    @abstractmethod
+    async def _ask(self, actor: str, request: Callable[[ReplyTo], Any]) -> Any:
+        """Ask an actor and return what it answered, `judged`."""
+
+    @abstractmethod
+    def _with_id(self, order: Order) -> Order:
+        """Return the order with an id of its own if it has none, and its numbers as Decimal."""
+
+    async def submit_orders(self, orders: Sequence[Order]) -> list[OrderStatus]:
+        made = tuple(self._with_id(order) for order in orders)
+        fresh = all(not order.client_order_id for order in orders)
+        statuses: list[OrderStatus] = await self._ask("desk", lambda to: SubmitOrders(made, fresh, to))
+        return statuses
+
+    async def get_order_status(self, order_ids: Sequence[str]) -> list[OrderStatus]:
+        wanted = tuple(order_ids)
+        statuses: list[OrderStatus | None] = await self._ask("desk", lambda to: GetOrderStatus(wanted, to))
+        unknown = [order_id for order_id, status in zip(wanted, statuses, strict=True) if status is None]
+        if unknown:
+            raise OrderCommandError(f"no order was submitted under {', '.join(unknown)}")
+        return [status for status in statuses if status is not None]
+
+    async def cancel_orders(self, order_ids: Sequence[str]) -> list[bool]:
+        wanted = tuple(order_ids)
+        taken: list[bool] = await self._ask("desk", lambda to: CancelOrders(wanted, to))
+        return taken
+
+    async def get_positions(self) -> dict[str, Position]:
+        positions: dict[str, Position] = await self._ask("positions", GetPositions)
+        return positions
+
+    async def get_account_info(self) -> AccountInfo:
+        info: AccountInfo = await self._ask("risk_gate", GetAccountInfo)
+        return info
+
+    async def get_filled_orders(self, after: int = 0) -> list[OrderStatus]:
+        statuses: list[OrderStatus] = await self._ask("journal", lambda to: GetFilledOrders(after, to))
+        return statuses
+
+    async def replace_order(
+        self,
+        order_id: str,
+        *,
+        quantity: Decimal | int | str | None = None,
+        limit_price: Decimal | str | None = None,
+        stop_price: Decimal | str | None = None,
+        trail: Decimal | int | str | None = None,
+    ) -> OrderStatus:
+        change = Change.given(quantity, limit_price, stop_price, trail)
+        status: OrderStatus = await self._ask("desk", lambda to: ReplaceOrder(order_id, change, to))
+        return status
+
+    async def set_targets(
+        self, targets: Mapping[str, Decimal | int | str], *, close_others: bool = False
+    ) -> list[OrderStatus]:
+        quantities = {symbol: exact(quantity, symbol) for symbol, quantity in targets.items()}
+        statuses: list[OrderStatus] = await self._ask(
+            "rebalancer", lambda to: SetTargets(quantities, close_others, reply_to=to)
+        )
+        return statuses
+
+    async def flatten(self) -> list[OrderStatus]:
+        statuses: list[OrderStatus] = await self._ask("rebalancer", Flatten)
+        return statuses
+
+    async def halt(self, reason: str) -> TradingState:
+        state: TradingState = await self._ask("circuit_breaker", lambda to: HaltTrading(reason, to))
+        return state
+
+    async def resume(self, reason: str) -> TradingState:
+        state: TradingState = await self._ask("circuit_breaker", lambda to: ResumeTrading(reason, to))
+        return state
+
+
+def judged(actor: str, answer: Any) -> Any:
+    """Return the answer. Raises OrderCommandError if it is a refusal, ExecutorFailed if whoever had to answer was lost."""
+    parts = answer if isinstance(answer, list) else [answer]
+    refused = [part.text for part in parts if isinstance(part, CommandRefused)]
+    if refused:
+        taken = [f"{part.client_order_id} ({part.state})" for part in parts if isinstance(part, OrderStatus)]
+        also = f"; of the same batch were taken: {', '.join(taken)}" if taken else ""
+        raise OrderCommandError("; ".join(refused) + also)
+    if any(isinstance(part, Unknown) for part in parts):
+        raise ExecutorFailed(f"{actor} lost the request to a crash; ask for the orders' status by id")
+    return answer
