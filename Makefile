@@ -13,7 +13,7 @@ ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench trace install install-dev clean distclean
+.PHONY: help demo test test-crash lint format bench trace install install-dev clean distclean
 .DELETE_ON_ERROR:
 
 help: ## list the commands
@@ -24,6 +24,10 @@ demo: $(VENV)/.installed-backtest ## trade target positions through real prices 
 
 test: $(VENV)/.installed-dev ## run all tests
 	$(VENV)/bin/python -m pytest tests $(ARGS)
+
+test-crash: $(VENV)/.installed-dev ## kill a trading process at each crash point, 20 times, and trade and start for long
+	$(VENV)/bin/python tests/kit/crash_rounds.py $(ARGS)
+	ORDERSMITH_TEST_ROUNDS=2 $(VENV)/bin/python -m pytest tests/end_to_end/test_long_live.py
 
 lint: $(VENV)/.installed-dev ## check style, layout and types
 	$(VENV)/bin/ruff check .

@@ -17,10 +17,14 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 RUFF = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["ruff"]["lint"]
 
-# Where the contract holds, as patterns of the linter: the domain, the simulated exchange, the dispatcher and what it is made of.
-HEART = ("dispatcher", "asks", "commit", "lifecycle", "supervision", "cell", "timers", "crash_report")
+# Where the contract holds, as patterns of the linter: the domain, the simulated exchange and its paper venue, the dispatcher and its parts.
+HEART = (
+    *("core", "inputs", "prices", "recovery", "tree"),
+    *("dispatcher", "asks", "commit", "lifecycle", "kernel", "supervision", "cell", "timers", "crash_report"),
+)
 CONTRACT = (
     *("actors/**", "adapters/simulated/**"),
+    *(f"adapters/paper/{name}.py" for name in ("inputs", "memory", "venue")),
     *(f"supervisor/{name}.py" for name in HEART),
 )
 

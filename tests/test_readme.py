@@ -62,10 +62,10 @@ def test_a_program_drives_the_executor(folder: Path, blocks: dict[str, list[str]
 
 @pytest.mark.parametrize(
     ("number", "printed"),
-    [(3, "'FILLED': 15"), (4, "795 steps of AAPL, IBM"), (5, "6 orders filled")],
-    ids=["blocking", "own data", "simulated time"],
+    [(3, "'FILLED': 15"), (4, "795 steps of AAPL, IBM"), (5, "6 orders filled"), (6, "quantity=Decimal('10')")],
+    ids=["blocking", "own data", "simulated time", "paper"],
 )
 def test_every_way_of_driving_runs(folder: Path, blocks: dict[str, list[str]], number: int, printed: str) -> None:
-    """The programs that drive a backtest without await, on data of their own, and by sleeping run as they stand."""
+    """The programs that drive an executor without await, on data of their own, by sleeping, and on paper run as they stand."""
     (folder / "driver.py").write_text(blocks["python"][number], encoding="utf-8")
     assert printed in run(folder, "driver.py")
