@@ -38,7 +38,8 @@ format: $(VENV)/.installed-dev ## lay out the code and repair what can be repair
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-bench: $(VENV)/.installed-backtest ## compare the speed with other backtesters, where they are installed
+bench: $(VENV)/.installed-backtest ## compare the speed with other backtesters, where they are installed, and live with the bare disk
+	$(VENV)/bin/python benchmarks/live.py
 	$(VENV)/bin/python benchmarks/run.py $(ARGS)
 
 trace: ## compare the demo's trace hash on every Python that is installed

@@ -217,14 +217,14 @@ class LiveRuntime:
     # --- Inputs --------------------------------------------------------------------------------------------------------
 
     def put(self, made: Input) -> None:
-        """Take an input for the next tick. Raises Overloaded at the bound."""
-        if len(self._inputs) >= INPUT_BOUND and type(made) not in OF_THE_STORE:
-            raise Overloaded(f"{len(self._inputs)} inputs wait for a tick; whoever brings them is too fast")
+        """Take an input for the next tick."""
         self._inputs.append(made)
         self._news.set()
 
     def post(self, actor: str, message: Any, cause: int = 0) -> None:
-        """Take a message for an actor."""
+        """Take a message for an actor. Raises Overloaded at the bound, which ends whoever brings so many."""
+        if len(self._inputs) >= INPUT_BOUND:
+            raise Overloaded(f"{len(self._inputs)} inputs wait for a tick; whoever brings them is too fast")
         self.put(Posted(actor, message, cause))
 
     def last_record(self) -> int:
@@ -354,7 +354,7 @@ class LiveRuntime:
     def _missed(self, text: str) -> None:
         """Take note that time has passed in which nobody listened: what the broker said then is lost, as after a disconnect."""
         self.warn(text)
-        self.post(self._outlet.speaks_to, Disconnected(text))
+        self.put(Posted(self._outlet.speaks_to, Disconnected(text)))
 
     def _emergency_cancel(self) -> None:
         """Cancel what is open when those who would do it are the ones that failed."""

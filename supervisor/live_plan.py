@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import partial
+from math import inf
 from typing import Protocol
 
 import anyio
@@ -52,8 +53,10 @@ class Broker(Protocol):
     """What a live system needs of a broker: its port, the clock that goes with it, and what is opened and closed with it.
 
     `turns` paces bars by who reads them, where there is such a thing. `speed` is how many seconds of the clock pass in one,
-    None for as fast as can be.
+    None for as fast as can be. One `in_process` stands still when we do, so that nothing it says is ever missed.
     """
+
+    in_process: bool
 
     @property
     def clock(self) -> Clock: ...
@@ -137,7 +140,7 @@ class LiveSystem:
             questions=self._questions,
             input_log=InputLog(self.journal, settings, loaded=loaded) if settings.journal.record == "inputs" else None,
             snapshot_every=settings.journal.snapshot_every,
-            limits=watchdog_limits(settings),
+            limits=watchdog_limits(settings, self.broker),
         )
         self.runtime.on_open = self._open
         self.runtime.on_tick = self._after_tick
@@ -238,11 +241,11 @@ def plan_of(
     return plan
 
 
-def watchdog_limits(settings: Settings) -> WatchdogLimits:
+def watchdog_limits(settings: Settings, broker: Broker) -> WatchdogLimits:
     """Return how slow the process may be."""
     watchdog = settings.watchdog
     return WatchdogLimits(
         slow_handler_s=float(watchdog.slow_handler),
         loop_lag_s=float(watchdog.loop_lag),
-        missed_after_s=float(watchdog.reconnect_after),
+        missed_after_s=inf if broker.in_process else float(watchdog.reconnect_after),
     )

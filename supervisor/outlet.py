@@ -141,11 +141,11 @@ class PortLine:
     # --- Reports -------------------------------------------------------------------------------------------------------
 
     def post(self, report: Any, cause: int = 0) -> None:
-        self._runtime.put(Posted(self._speaks_to, report, cause))
+        self._runtime.post(self._speaks_to, report, cause)
         crash_point(f"reported:{type(report).__name__}")
 
     def post_to(self, actor: str, message: Any, cause: int = 0) -> None:
-        self._runtime.put(Posted(actor, message, cause))
+        self._runtime.post(actor, message, cause)
 
     def epoch(self) -> int | None:
         return self._runtime.epoch()

@@ -23,6 +23,8 @@ from .live_plan import Shown
 class PaperBroker:
     """One paper account, for one runtime."""
 
+    in_process = True
+
     def __init__(self, settings: Settings, feed: Feed) -> None:
         paper = settings.execution.paper
         self.speed = None if paper.speed == "max" else Decimal(paper.speed)
