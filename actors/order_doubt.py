@@ -68,6 +68,8 @@ class DoubtfulOrder(Actor[M]):
         order_id = machine.order.client_order_id
         kind = CommandKind.NEW if message.wire_id == machine.wire_id else CommandKind.REPLACE
         if machine.question(kind) is Pending.ASKED:
+            if 0 < message.asked_ns <= machine.not_after_ns:
+                return  # it may still be on its way, and its answer too
             self.ctx.record(OrderInDoubt(order_id, kind, "the broker does not know it"))
         event = OrderNotFound(order_id, message.wire_id, message.complete, message.asked_ns)
         if (machine.doubt or Doubt(0)).is_news(event, machine.not_after_ns):

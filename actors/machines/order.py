@@ -40,9 +40,10 @@ R_NOT_FOUND = RANK[Proof.NOT_FOUND]
 class OrderMachine(msgspec.Struct, gc=False):
     """State of one order. Only `apply` changes it. `terms` is the order as submitted, `order` as replaced since.
 
-    `cancel_wanted` remembers that we asked to cancel, when the question itself has long been settled. `new_ns`, `cancel_ns`
-    and `replace_ns` are when a command was handed over, `not_after_ns` is the deadline of the last send. `doubt` is there
-    while a question is in doubt, or while the broker does not find what it had accepted.
+    `leg` is the number of the last leg that was asked for. `cancel_wanted` remembers that we asked to cancel, when the
+    question itself has long been settled. `new_ns`, `cancel_ns` and `replace_ns` are when a command was handed over,
+    `not_after_ns` is the deadline of the last send. `doubt` is there while a question is in doubt, or while the broker does
+    not find what it had accepted.
     """
 
     order: Order

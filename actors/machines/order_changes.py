@@ -186,6 +186,7 @@ def _cancel_refused(machine: OrderMachine, event: OrderCancelRefused, at_ns: int
 
 def _replace_requested(machine: OrderMachine, event: OrderReplaceRequested, at_ns: int) -> None:
     machine.replace = ASKED
+    machine.leg += 1  # asked for once, its id is used up: what became of it may be told late
     machine.next_wire_id = event.wire_id
     machine.next_terms = event.terms
     machine.replace_ns, machine.not_after_ns = at_ns, event.not_after_ns
@@ -195,7 +196,6 @@ def _replaced(machine: OrderMachine, event: OrderReplaced, at_ns: int) -> None:
     machine.order = event.terms.applied_to(machine.order)
     machine.wire_id, machine.next_wire_id = event.wire_id, ""
     machine.broker_order_id = event.broker_order_id
-    machine.leg += 1
     machine.replace = NO
     if machine.is_closed:
         machine.cancel = NO  # the new total is filled already

@@ -221,7 +221,7 @@ def test_a_replacement_becomes_the_next_leg() -> None:
 
 @pytest.mark.parametrize("report", [ReplaceRefused("o.1", "NO", ""), NotSent("o.1", CommandKind.REPLACE, "late")])
 def test_a_refused_replacement_keeps_the_old_leg(report: Any) -> None:
-    """The order goes on with its old terms, reserves what it did before, and can be replaced again."""
+    """The order goes on with its old terms, reserves what it did before, and can be replaced again, under an id that is new."""
     world = replacing()
     assert world.exposure.open["o"].held() == (D(20), D(180))
     world.says(report)
@@ -229,7 +229,7 @@ def test_a_refused_replacement_keeps_the_old_leg(report: Any) -> None:
     assert world.exposure.open["o"].held() == (D(10), D(90))
     world.replace("o", 15)
     (command,) = world.broker.take()
-    assert (command.wire_id, command.new_wire_id) == ("o.0", "o.1")
+    assert (command.wire_id, command.new_wire_id) == ("o.0", "o.2")
 
 
 def test_answers_about_other_legs_are_ignored() -> None:

@@ -261,17 +261,25 @@ def test_the_proof_that_only_a_complete_read_is_short_of_asks_for_one(watched: N
     assert world.events(OrderNeedsPerson) == []
 
 
+def test_a_look_up_that_overtakes_the_send_is_no_doubt() -> None:
+    """Before the send's deadline the order may be on its way still, so that nobody knows it proves not even a doubt."""
+    world = sent()
+    world.says(absent(world), absent(world, complete=True))
+    assert world.events(OrderInDoubt, OrderNotFound) == []
+    world.wait(11)
+    world.says(absent(world))
+    assert world.status("o").in_doubt
+
+
 def test_reads_for_a_proof_are_paced(watched: None) -> None:
     """Where our books disagree, so that no read proves anything, the account is not read again with every look-up that fails."""
     world = sent()
     world.broker.account = lambda command: msgspec.structs.replace(world.broker.as_booked(command), cash=D(1))
     reads = len(world.broker.asked)
     for _ in range(200):
-        world.wait(1)
-        for _ in range(3):  # what a read asks for is answered at once
-            world.says(
-                *(OrderAbsent(c.wire_id, asked_ns=c.asked_ns) for c in world.broker.take() if type(c) is StatusRequest)
-            )
+        asked = [command for command in world.broker.take() if type(command) is StatusRequest]
+        world.wait(1)  # an answer takes a second, so each is news
+        world.says(*(OrderAbsent(command.wire_id, asked_ns=command.asked_ns) for command in asked))
     assert not world.status("o").is_closed
     assert 2 <= len(world.broker.asked) - reads < 15
 

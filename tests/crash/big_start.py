@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
+import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "kit"))
 
@@ -66,9 +66,9 @@ async def start(journal: Path, cash: str) -> None:
         await over.wait()
         await system.runtime.idle()
         records = system.runtime.last_record()
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+        resident = psutil.Process().memory_info().rss
         state = system.runtime.core.dispatcher.view("circuit_breaker").trading_state
-        print(json.dumps({"ready_s": round(took_s, 3), "records": records, "peak": peak, "state": state}), flush=True)
+        print(json.dumps({"ready_s": round(took_s, 3), "records": records, "resident": resident, "state": state}), flush=True)
         assert await system.runtime.stop(60)
 
 

@@ -76,4 +76,4 @@ def test_a_start_is_ready_soon(journal: Path) -> None:
     assert second["records"] > first["records"]
     assert first["state"] == second["state"] == "ACTIVE"
     assert second["ready_s"] < READY_S
-    assert second["peak"] < first["peak"]
+    assert second["resident"] < first["resident"]

@@ -297,7 +297,7 @@ def test_waiting_for_a_thread_is_refused() -> None:
     """A thread takes real time, during which simulated time would run away: the error says what to do."""
 
     async def main(executor: SimulatedExecutor) -> None:
-        await trio.to_thread.run_sync(lambda: None)
+        await trio.to_thread.run_sync(threading.Event().wait, 0.3)
 
     with pytest.raises(UsageError, match="waits for a thread"):
         run_simulated(main, SETTINGS, data=StreamFeed())

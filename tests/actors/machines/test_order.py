@@ -232,9 +232,9 @@ def test_a_replacement_changes_the_terms_and_keeps_the_fills() -> None:
 
 
 def test_a_refused_replacement_leaves_the_order_as_it_was() -> None:
-    """After the broker's no the old leg and the old terms go on."""
+    """After the broker's no the old leg and the old terms go on; the id of the one that was not made is never used again."""
     machine = Life()(INTENDED, ACCEPTED, REPLACE_ASKED, OrderReplaceRefused("o", "NO", ""))
-    assert (machine.order.quantity, machine.wire_id, machine.next_wire_id, machine.leg) == (D(10), "o.0", "", 0)
+    assert (machine.order.quantity, machine.wire_id, machine.next_wire_id, machine.leg) == (D(10), "o.0", "", 1)
 
 
 def test_a_replacement_down_to_what_is_filled_completes_the_order() -> None:
