@@ -28,6 +28,7 @@ from ..adapters.crash_points import crash_point, is_armed
 from ..adapters.io_actor import IoActor
 from ..adapters.record_codec import decode_record
 from .cell import Cell
+from .condensing import condensed
 from .core import Core, is_urgent
 from .inputs import Asked, Committed, Input, Posted, RunEnded, Stopping, StoreFailed, StoreRestored
 from .inquiries import Inquiries
@@ -94,6 +95,7 @@ class LiveRuntime:
         self._saved = anyio.Event()
         self._saved.set()
         self._passed = 0
+        self._remembered = 0  # the last record that a snapshot holds, or was to hold
         self._watchdog = Watchdog(limits, self._at_work, self.warn, self._missed)
 
     # --- Run -----------------------------------------------------------------------------------------------------------
@@ -107,8 +109,8 @@ class LiveRuntime:
         self.store.watch(self._store_failed, self._store_restored)
         try:
             await self.on_open()
-            memory = await anyio.to_thread.run_sync(self._memory)
             self.core = self._core_of(self.store.durable)
+            memory = await anyio.to_thread.run_sync(self._memory)
             self._connect()
             now_ns, booted = self._beginning(memory)
             async with anyio.create_task_group() as self._group:
@@ -135,8 +137,9 @@ class LiveRuntime:
 
     def _memory(self) -> Memory:
         number, states = self.store.load_snapshots(state_format())
-        records = [decode_record(data) for data in self.store.read(number)]
-        return Memory(number, states, records, self.store.history)
+        self._remembered = number
+        records = map(decode_record, self.store.read(number))
+        return condensed(self.core.dispatcher, number, states, records, self.store.history)
 
     def _connect(self) -> None:
         core = self.core
@@ -208,7 +211,7 @@ class LiveRuntime:
             self._halted = True
             self._emergency_cancel()
             self.on_failure()
-        if len(core.dispatcher.log.records) > self._snapshot_every and self._saved.is_set():
+        if core.dispatcher.log.last - self._remembered > self._snapshot_every and self._saved.is_set():
             self._snapshot()
         self.on_tick()
         if self._idle_listeners and (self.is_idle or self._fault):
@@ -379,6 +382,7 @@ class LiveRuntime:
         memory = self.core.memory()
         if memory is not None:
             self._saved = anyio.Event()
+            self._remembered = memory[0]
             self._group.start_soon(sheltered(self._save), *memory)
 
     async def _save(self, number: int, states: dict[str, bytes]) -> None:
