@@ -125,9 +125,14 @@ class Desk(Actor[DeskMessage]):
     def _cancel_one(self, order_id: str, order: ActorRef[object], slot: ReplyTo | None) -> None:
         if order_id in self.state.quarantined:
             # Its actor takes no commands, but what is open at the broker can always be cancelled.
-            machine: OrderMachine = self.ctx.view(order.name)
-            self.ctx.tell(self.ctx.refer("connection/" + machine.order.account), CancelLeg(machine.wire_id))
-            self.ctx.reply(slot, True)
+            machine: OrderMachine | None = self.ctx.view(order.name)
+            if machine is None:
+                refuse(
+                    self.ctx, slot, order_id, f"order {order_id}: its records cannot be read; cancel it at the broker"
+                )
+            else:
+                self.ctx.tell(self.ctx.refer("connection/" + machine.order.account), CancelLeg(machine.wire_id))
+                self.ctx.reply(slot, True)
         else:
             self.ctx.tell(order, CancelOrder(slot))
 

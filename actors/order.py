@@ -18,6 +18,7 @@ from .events import (
     OrderCancelRefused,
     OrderCancelRequested,
     OrderDenied,
+    OrderInDoubt,
     OrderIntended,
     OrderRejected,
     OrderReplaced,
@@ -276,7 +277,8 @@ class Order(DoubtfulOrder[OrderMessage], Actor[OrderMessage]):
                 if self.machine.proof in (INTENDED, NOT_FOUND):
                     self._close(OrderCancelled(order_id, CancelReason.NOT_SENT, message.reason))
             case CommandKind.CANCEL:
-                self.ctx.record(OrderCancelRefused(order_id, "NOT_SENT", message.reason))
+                if self.machine.cancel is ASKED:
+                    self.ctx.record(OrderInDoubt(order_id, CommandKind.CANCEL, message.reason))
             case CommandKind.REPLACE:
                 self.ctx.record(OrderReplaceRefused(order_id, "NOT_SENT", message.reason))
         self._watch()

@@ -77,12 +77,14 @@ class RiskGate(Actor[GateMessage]):
         market: MarketData,
         account: str,
         backlog: Callable[[int], tuple[int, int]] | None = None,
+        validity_ns: int = VALIDITY_NS,
     ) -> None:
         settles_later = limits.settles_later and limits.account_type == "cash"
         self.state = GateState(Exposure(settles_later=settles_later))
         self._limits = limits
         self._checks = checks_under(limits, journal_falls_behind=backlog is not None)
         self._backlog = backlog
+        self._validity_ns = validity_ns
         self._instruments = instruments
         self._market = market
         self._default_account = account
@@ -154,7 +156,7 @@ class RiskGate(Actor[GateMessage]):
         )
 
     def _approve(self, order: Order) -> ApprovedOrder:
-        return ApprovedOrder(order, self.ctx.now_ns + VALIDITY_NS, self.state.epoch)
+        return ApprovedOrder(order, self.ctx.now_ns + self._validity_ns, self.state.epoch)
 
     # --- Account -------------------------------------------------------------------------------------------------------
 

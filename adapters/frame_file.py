@@ -72,6 +72,7 @@ class FrameWriter:
 
     def _run(self) -> None:
         try:
+            self._flush()  # the beginning at once: it says what the file is, whatever comes of the rest
             while not self._closing.wait(FLUSH_S):
                 self._flush()
             self._flush()

@@ -1,4 +1,4 @@
-"""Actors that touch the outside world: an `Actor` with an `async def run()`, its own task and its own bounded channel.
+"""Actors that touch the outside world: an `Actor` with an `async def run()`, its own task and its own channel.
 
 `run` gets a `Line`, which is all that it has of the runtime. It decides nothing: it translates, does I/O, and says what it
 saw. What it raises is a crash of the actor, and its supervisor starts another incarnation after a backoff. Nothing in a
@@ -11,9 +11,6 @@ from typing import Any, ClassVar, Never, Protocol
 
 from ..actors.actor import Actor
 from ..actors.ports import CancelRequest, CommandKind, NewOrder, NotSent, OutcomeUnknown, ReplaceRequest
-
-CHANNEL_BOUND = 1_000
-"""Commands that may wait in a channel before those that add risk are sent back."""
 
 KIND_OF: dict[type, CommandKind] = {
     NewOrder: CommandKind.NEW,

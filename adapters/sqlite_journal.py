@@ -38,7 +38,7 @@ Arguments = TypeVarTuple("Arguments")
 BALLAST_BYTES = 8 << 20
 """What a full log (1,000 pages) and the records of an orderly end need, twice."""
 
-STALL_S = 5.0
+STALL_S = 2.0
 """How long a commit may take before it counts as trouble. New risk is denied much sooner, by how far the journal is behind."""
 
 RETRY_S = (0.0, 0.1, 0.3, 1.0, 3.0)

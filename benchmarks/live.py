@@ -80,17 +80,18 @@ async def trade(folder: Path, orders: int, many: int) -> tuple[Percentiles, Perc
             async for _ in executor.market():
                 pass
 
-            async def submit(name: str) -> None:
-                began[name] = time.perf_counter()
-                await executor.submit_orders([Order(symbol="A", side="BUY", quantity=1, client_order_id=name)])
+            async def submit(phase: str) -> None:
+                start = time.perf_counter()
+                [status] = await executor.submit_orders([Order(symbol="A", side="BUY", quantity=1)])
+                began[status.client_order_id] = phase, start
 
-            for number in range(orders):
-                await submit(f"one-{number}")
+            for _ in range(orders):
+                await submit("one")
                 await executor._system.runtime.idle()
 
             async def keep_submitting(first: int) -> None:
-                for number in range(first, many, TASKS):
-                    await submit(f"many-{number}")
+                for _ in range(first, many, TASKS):
+                    await submit("many")
 
             start = time.perf_counter()
             async with anyio.create_task_group() as group:
@@ -100,12 +101,10 @@ async def trade(folder: Path, orders: int, many: int) -> tuple[Percentiles, Perc
             await executor._system.runtime.idle()
     finally:
         taken.restore()
-    times = {name: taken.at[name] - at for name, at in began.items()}
-    return (
-        percentiles([took for name, took in times.items() if name.startswith("one-")]),
-        percentiles([took for name, took in times.items() if name.startswith("many-")]),
-        rate,
-    )
+    times: dict[str, list[float]] = {"one": [], "many": []}
+    for order_id, (phase, start) in began.items():
+        times[phase].append(taken.at[order_id] - start)
+    return percentiles(times["one"]), percentiles(times["many"]), rate
 
 
 def main() -> None:

@@ -216,7 +216,7 @@ class BlockingLiveExecutor(BlockingCalls):
 
     def _ask_to_leave(self) -> None:
         """Have the thread leave its block, and wait until it has ended."""
-        if self._opened.done() and self._opened.exception() is None:
+        if hasattr(self, "_post"):
             with suppress(RuntimeError):  # it has left by itself
                 self._post(self._leave.set)
         ends_at = time.monotonic() + float(self._executor.settings.service.stop_within) + GRACE_S

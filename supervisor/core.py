@@ -15,7 +15,8 @@ import msgspec
 from ..actors.doubt_messages import RecoverOrders
 from ..actors.errors import ActorError, Overloaded
 from ..actors.events import Booted, JournalFailed, StrategyFailed
-from ..actors.messages import Unknown
+from ..actors.machines.session import Phase
+from ..actors.messages import CancelOrders, GetAccountInfo, GetOrderStatus, GetPositions, HaltTrading, Unknown
 from ..actors.ports import JournalStore
 from ..actors.strategy import Start
 from .cell import Cell
@@ -70,7 +71,7 @@ class Core:
         self._stopping = False
         self._hosts = [f"strategy/{name}" for name, _ in self.plan.strategies]
         self._hosts_started = False
-        self._failed_hosts: dict[str, None] = {}
+        self.failed_hosts: dict[str, BaseException] = {}
         self._apply: Mapping[type, Callable[[Any], None]] = {
             Posted: self._posted,
             Asked: self._asked,
@@ -120,8 +121,8 @@ class Core:
             self.dispatcher.pump(now_ns)
         for name in self._hosts:
             error = self.lifecycle.down.get(name)
-            if error is not None and name not in self._failed_hosts:
-                self._failed_hosts[name] = None
+            if error is not None and name not in self.failed_hosts:
+                self.failed_hosts[name] = error
                 self.dispatcher.state(StrategyFailed(name, f"{type(error).__name__}: {error}"))
                 self.dispatcher.pump(now_ns)
 
@@ -153,7 +154,10 @@ class Core:
         if self.lifecycle.halted or self.dispatcher.log.failing:
             return None
         breaker = self.dispatcher.view("circuit_breaker")
-        return None if breaker is None else int(breaker.epoch)
+        session = self.dispatcher.view(f"connection/{self.plan.account}")
+        if breaker is None or session is None or session.phase is not Phase.READY:
+            return None  # what was approved under a session that is lost is not sent under none
+        return int(breaker.epoch)
 
     @property
     def refusal(self) -> str:
@@ -163,6 +167,8 @@ class Core:
 
     def memory(self) -> tuple[int, dict[str, bytes]] | None:
         """Return the number of the last record and the states as of it, for a snapshot; None while that is not settled."""
+        if self._stopping or self.lifecycle.halted:
+            return None  # some actors are gone, and what they knew with them
         return remember(self.dispatcher)
 
     # --- Inputs --------------------------------------------------------------------------------------------------------
@@ -230,9 +236,7 @@ def _nobody(ask: int, answer: Any) -> None:
 
 def is_urgent(request: Any) -> bool:
     """Tell whether a request may be answered although the journal cannot be written: cancels, halts, and questions."""
-    return type(request).__name__ in URGENT
+    return type(request) in URGENT
 
 
-URGENT = frozenset(
-    {"CancelOrders", "HaltTrading", "GetOrderStatus", "GetFilledOrders", "GetPositions", "GetAccountInfo"}
-)
+URGENT = frozenset({CancelOrders, HaltTrading, GetOrderStatus, GetPositions, GetAccountInfo})

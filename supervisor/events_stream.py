@@ -136,18 +136,25 @@ class Events(AsyncIterator[Record]):
         if record is not None:
             self._leave_file()
             return record
-        self._found.extend(await anyio.to_thread.run_sync(self._piece))
+        file, rest = self._file, self._rest
+        self._file, self._rest = None, iter(())  # who is called off now reads the file anew
+        found, self._file, self._rest = await anyio.to_thread.run_sync(self._piece, file, rest)
+        self._found.extend(found)
         return self._found.popleft()
 
-    def _piece(self) -> list[Record]:
+    def _piece(
+        self, file: JournalReader | None, rest: Iterator[bytes]
+    ) -> tuple[list[Record], JournalReader, Iterator[bytes]]:
         """Read on in the file; what it goes on to when it was read to its end is found by opening it anew. Blocks."""
-        piece = list(islice(self._rest, PIECE))
+        piece = list(islice(rest, PIECE))
         if not piece:
-            self._leave_file()
-            self._file = JournalReader(self._tail.journal)
-            self._rest = self._file.read(self._after)
-            piece = list(islice(self._rest, PIECE))
-        return [decode_record(data) for data in piece]
+            if file is not None:
+                file.close()
+            file = JournalReader(self._tail.journal)
+            rest = file.read(self._after)
+            piece = list(islice(rest, PIECE))
+        assert file is not None
+        return [decode_record(data) for data in piece], file, rest
 
     def _leave_file(self) -> None:
         file, self._file, self._rest = self._file, None, iter(())

@@ -36,6 +36,7 @@ from .interrupts import sheltered
 from .live_parts import Boot, InputLog, LiveStore
 from .outlet import Outlet
 from .recovery import Memory, state_format
+from .snapshots_kept import SnapshotKeeper
 from .watchdog import Watchdog, WatchdogLimits
 
 INPUT_BOUND = 100_000
@@ -78,7 +79,7 @@ class LiveRuntime:
         self.on_open: Callable[[], Awaitable[None]] = anyio.lowlevel.checkpoint
         self._core_of = core_of
         self._input_log = input_log
-        self._snapshot_every = snapshot_every
+        self._keeper = SnapshotKeeper(store, snapshot_every)
         self._port = f"port/{account}"
         self._outlet = Outlet(self, f"connection/{account}")
         self._endpoint = f"broker/{account}"
@@ -92,10 +93,8 @@ class LiveRuntime:
         self._giving_up = False
         self._fault = ""
         self._halted = False
-        self._saved = anyio.Event()
-        self._saved.set()
         self._passed = 0
-        self._remembered = 0  # the last record that a snapshot holds, or was to hold
+        self._failed_hosts = 0
         self._watchdog = Watchdog(limits, self._at_work, self.warn, self._missed)
 
     # --- Run -----------------------------------------------------------------------------------------------------------
@@ -119,9 +118,10 @@ class LiveRuntime:
                 self._group.start_soon(sheltered(self._watchdog.watch_lag))
                 self._watchdog.start()
                 self.core.begin(now_ns, booted, memory)
+                del memory  # the core has it
                 self._after_tick()
                 await self._pump()
-                await self._saved.wait()
+                await self._keeper.finish(at_once=self._giving_up)
                 await self.store.close()
                 self._group.cancel_scope.cancel()
         finally:
@@ -137,7 +137,7 @@ class LiveRuntime:
 
     def _memory(self) -> Memory:
         number, states = self.store.load_snapshots(state_format())
-        self._remembered = number
+        self._keeper.remembered = number
         records = map(decode_record, self.store.read(number))
         return condensed(self.core.dispatcher, number, states, records, self.store.history)
 
@@ -159,7 +159,7 @@ class LiveRuntime:
         return now_ns, booted
 
     async def _pump(self) -> None:
-        while not (self._giving_up or (self.core.stopped and self.core.dispatcher.log.settled)):
+        while not (self._giving_up or (self.core.stopped and (self.core.dispatcher.log.settled or self._fault))):
             await self._wait()
             inputs = self._taken()
             now_ns = self.clock.now_ns()
@@ -176,7 +176,7 @@ class LiveRuntime:
     async def _wait(self) -> None:
         """Wait for an input or the next timer, and for a commit that takes long whatever else there is."""
         began = self._commit_began
-        if began is not None and time.monotonic() - began > STARVED_S:
+        if began is not None and not self._fault and time.monotonic() - began > STARVED_S:
             await self._commit_news.wait()
         if self._inputs:
             await anyio.lowlevel.checkpoint()
@@ -188,9 +188,7 @@ class LiveRuntime:
 
     def _taken(self) -> list[Input]:
         inputs, self._inputs = self._inputs, []
-        log_ = self.core.dispatcher.log
-        if len(log_.records) > 4 * self._snapshot_every and log_.writing and not log_.failing:
-            # Let the journal catch up, so that a snapshot can be taken.
+        if self._keeper.is_overdue(self.core.dispatcher.log):
             self._inputs = [made for made in inputs if type(made) not in OF_THE_STORE]
             inputs = [made for made in inputs if type(made) in OF_THE_STORE]
         return inputs
@@ -205,14 +203,18 @@ class LiveRuntime:
         if core.dispatcher.log.writing and self._commit_began is None:
             self._commit_began = time.monotonic()
             self._commit_news = anyio.Event()
+        for name, error in list(core.failed_hosts.items())[self._failed_hosts :]:
+            log.error("%s raised; nothing new is traded until a person resumes", name, exc_info=error)
+            self._failed_hosts += 1
         if core.refusal:
             raise BrokerAuthError(f"{core.refusal}; nothing was sent, and nothing will be")
         if core.lifecycle.halted and not self._halted:
             self._halted = True
             self._emergency_cancel()
             self.on_failure()
-        if core.dispatcher.log.last - self._remembered > self._snapshot_every and self._saved.is_set():
-            self._snapshot()
+        if self._keeper.is_due(core.dispatcher.log) and (memory := core.memory()) is not None:
+            self._keeper.begin(memory[0])
+            self._group.start_soon(sheltered(self._keeper.keep), *memory)
         self.on_tick()
         if self._idle_listeners and (self.is_idle or self._fault):
             self._tell_idle()
@@ -342,6 +344,7 @@ class LiveRuntime:
         self._fault = str(fault)
         log.error("%s", fault)
         self.put(StoreFailed(self._fault))
+        self._commit_news.set()
         lost = JournalError(f"{fault}; what was asked may still be carried out: look it up by id")
         self._inquiries.give_all(lost, but=is_urgent)
 
@@ -350,9 +353,17 @@ class LiveRuntime:
         self.put(StoreRestored())
 
     async def mend(self) -> None:
-        """Have the store try again, because the cause is gone; raise the JournalError that is still in the way."""
-        if self._fault:
+        """Have the store try again, because the cause is gone, and make its reserve whole.
+
+        Raises the JournalError that is still in the way; a reserve that cannot be made is only told.
+        """
+        is_failing = bool(self._fault)
+        try:
             await self.store.resume()
+        except JournalError as error:
+            if is_failing:
+                raise
+            self.warn(f"{error}; the journal goes on without its reserve of disk space")
 
     def _missed(self, text: str) -> None:
         """Take note that time has passed in which nobody listened: what the broker said then is lost, as after a disconnect."""
@@ -365,8 +376,9 @@ class LiveRuntime:
         if all(name in cells and cells[name].live for name in ("desk", self._outlet.speaks_to)):
             return
         for cell in cells.values():
-            if cell.entity and not cell.actor.machine.is_closed and cell.actor.machine.wire_id:
-                self._outlet.accept(CancelRequest(cell.actor.machine.wire_id), 0)
+            machine = cell.actor.machine if cell.entity and cell.actor is not None else None
+            if machine is not None and not machine.is_closed and machine.wire_id:
+                self._outlet.accept(CancelRequest(machine.wire_id), 0)
 
     def warn(self, text: str) -> None:
         """Say something that a person should know; from any thread."""
@@ -375,23 +387,6 @@ class LiveRuntime:
     def _at_work(self) -> str:
         cell, message, _ = self.core.dispatcher.at_work
         return f"{cell.name} <- {type(message).__name__}"
-
-    # --- Snapshots -----------------------------------------------------------------------------------------------------
-
-    def _snapshot(self) -> None:
-        memory = self.core.memory()
-        if memory is not None:
-            self._saved = anyio.Event()
-            self._remembered = memory[0]
-            self._group.start_soon(sheltered(self._save), *memory)
-
-    async def _save(self, number: int, states: dict[str, bytes]) -> None:
-        try:
-            await self.store.save_snapshots(number, states, state_format())
-        except JournalError as error:
-            log.warning("no snapshot was kept: %s", error)
-        finally:
-            self._saved.set()
 
     def _pass_points(self, stage: str, after: int, last: int) -> None:
         log_ = self.core.dispatcher.log

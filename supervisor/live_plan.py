@@ -23,6 +23,7 @@ from ..actors.bars import Bars
 from ..actors.errors import ConfigError
 from ..actors.model import TimeInForce
 from ..actors.ports import JournalStore
+from ..actors.risk_gate import VALIDITY_NS
 from ..actors.strategy import Strategy
 from ..adapters.clocks import Clock
 from ..adapters.io_actor import IoActor
@@ -37,6 +38,7 @@ from .backtest import ACCOUNT, Feed
 from .core import Core
 from .from_settings import breaker_rules, instruments_of, limits
 from .input_log import InputLog
+from .inputs import Posted
 from .live import LiveRuntime
 from .live_parts import Boot
 from .prices import Prices
@@ -44,6 +46,12 @@ from .tree import Plan
 from .watchdog import WatchdogLimits
 
 EPOCH_LENGTH = 6
+
+AT_FULL_SPEED_NS = 30 * 86_400 * 1_000_000_000
+"""At full speed the account is read every thirty days of the data: a start has to go through what came since the last time."""
+
+VALIDITY = Decimal(VALIDITY_NS) / 1_000_000_000
+"""Real seconds that an approval is good for."""
 
 Shown = Callable[[Bars], None]
 Hosted = Sequence[tuple[str, Strategy]]
@@ -187,7 +195,10 @@ class LiveSystem:
 
     def _questions(self, runtime: LiveRuntime) -> JournalQuestions:
         return JournalQuestions(
-            self.journal, last=runtime.last_record, post=runtime.post, failed=lambda fault: runtime.warn(str(fault))
+            self.journal,
+            last=runtime.last_record,
+            post=lambda actor, message, cause: runtime.put(Posted(actor, message, cause)),
+            failed=lambda fault: runtime.warn(str(fault)),
         )
 
 
@@ -233,7 +244,8 @@ def plan_of(
             strategies=tuple(strategies),
             port=broker.port,
             answer_ns=on_the_clock(execution.answer_within),
-            reconcile_ns=on_the_clock(execution.reconcile_every),
+            reconcile_ns=AT_FULL_SPEED_NS if broker.speed is None else on_the_clock(execution.reconcile_every),
+            validity_ns=on_the_clock(VALIDITY) or VALIDITY_NS,
             expected_account=None if armed is None else armed.account,
             backlog=paced(backlog, broker.speed),
         )

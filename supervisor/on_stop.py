@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING
 
+import anyio
+
 from ..actors.messages import CancelOrders, Flatten
 from ..config.describing import number_text
 from .inputs import HostsStopped
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from .live import LiveRuntime
 
 NAMED = 10
+ASK_AGAIN_S = 0.2
+"""How long a flatten may take to send its orders before it is asked for again."""
 
 
 async def bring_to_an_end(runtime: LiveRuntime, policy: str, changed: Callable[[], Awaitable[None]]) -> None:
@@ -55,9 +59,12 @@ async def _cancel(runtime: LiveRuntime, changed: Callable[[], Awaitable[None]]) 
 
 
 async def _flatten(runtime: LiveRuntime, changed: Callable[[], Awaitable[None]]) -> None:
-    await runtime.ask("rebalancer", Flatten())
     while open_ids(runtime.core) or any(_positions(runtime.core)):
-        await changed()
+        if open_ids(runtime.core):
+            await changed()
+        else:
+            await runtime.ask("rebalancer", Flatten())
+            await anyio.sleep(ASK_AGAIN_S)
 
 
 POLICIES: dict[str, Callable[[LiveRuntime, Callable[[], Awaitable[None]]], Awaitable[None]] | None] = {

@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from ..actors.ports import CancelRequest, Disconnected
+from ..actors.ports import Disconnected
 from ..adapters.crash_points import crash_point
-from ..adapters.io_actor import CHANNEL_BOUND, what_became_of
+from ..adapters.io_actor import what_became_of
 from .inputs import Posted
 
 if TYPE_CHECKING:
     from .live import LiveRuntime
 
 NOBODY_THERE = "the port is being restarted"
-FULL = f"{CHANNEL_BOUND} commands wait for the port"
 
 Entry = tuple[Any, int]
 
@@ -34,13 +33,14 @@ class Outlet:
         self._runtime = runtime
 
     def accept(self, command: Any, cause: int) -> None:
-        """Hand a released command to the present incarnation; send it back if there is none, or if its channel is full."""
+        """Hand a released command to the present incarnation; send it back if there is none.
+
+        What waits there is bounded by the open orders, and none of it is written after its deadline.
+        """
         crash_point(f"released:{type(command).__name__}")
         line = self.line
         if line is None:
             self.bounce(command, cause, in_hand=False, reason=NOBODY_THERE)
-        elif len(line.waiting) >= CHANNEL_BOUND and type(command) is not CancelRequest:
-            self.bounce(command, cause, in_hand=False, reason=FULL)
         else:
             line.waiting.append((command, cause))
             line.wake()

@@ -78,8 +78,16 @@ def revive_orders(lifecycle: Lifecycle, memory: Memory) -> None:
     desk = lifecycle.dispatcher.cells["desk"].actor.state
     for order_id, history in _histories(memory).items():
         kept = order_id in desk.closed or order_id in desk.quarantined  # the desk would let the leaving ones go at once
-        if kept or not OrderMachine.fold(history).is_closed:
+        if kept or not _is_closed(history):
             _revive(lifecycle, "order/" + order_id, history)
+
+
+def _is_closed(history: list[Record]) -> bool:
+    """Tell whether an order needs nobody any more; one whose history cannot be folded does, and is quarantined then."""
+    try:
+        return OrderMachine.fold(history).is_closed
+    except Exception:  # noqa: BLE001 - the lifecycle deals with it
+        return False
 
 
 def _revive(lifecycle: Lifecycle, name: str, history: list[Record]) -> None:

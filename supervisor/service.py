@@ -253,8 +253,15 @@ class Service:
         in_time = await runtime.stop(max(deadline - anyio.current_time(), 0))
         if self._broken_by or self._ending.status != STOPPED:
             return
-        if left:
+        raised = [f"{name} raised {error!r}" for name, error in runtime.core.failed_hosts.items()]
+        if raised:
+            self._ending = Ending(FAILED, f"{self._ending.text}, but {'; '.join(raised)}: it traded nothing since")
+        elif left:
             self._ending = Ending(LEFT_OVER, f"{self._ending.text}, but {left}")
+        elif runtime.fault:
+            self._ending = Ending(
+                LEFT_OVER, f"{self._ending.text}, but {runtime.fault}; what was not durable was not sent"
+            )
         elif not in_time:
             text = f"{self._ending.text}, but not within {service.stop_within} s: it was broken off; what was not durable was not sent"
             self._ending = Ending(LEFT_OVER, text)

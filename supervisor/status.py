@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ..actors.machines.order import OrderMachine
 from ..actors.machines.session import Session
 from ..actors.model import as_datetime
 from .control_requests import LISTED
@@ -105,15 +106,19 @@ def status_of(runtime: LiveRuntime, about: Mapping[str, Any], last_data_ns: int 
     )
 
 
+def machines_of(core: Core) -> Iterator[OrderMachine]:
+    """Yield the orders in memory; one whose records cannot be folded has nothing to show."""
+    for cell in core.dispatcher.cells.values():
+        if cell.entity and cell.actor is not None:
+            yield cell.actor.machine
+
+
 def order_lines(core: Core) -> Iterator[OrderLine]:
     """Yield the orders that may be open, and those in quarantine, oldest first."""
     cells = core.dispatcher.cells
     desk = cells.get("desk")
     quarantined: Mapping[str, None] = {} if desk is None or desk.actor is None else desk.actor.state.quarantined
-    for cell in cells.values():
-        if not cell.entity:
-            continue
-        machine = cell.actor.machine
+    for machine in machines_of(core):
         order_id = machine.order.client_order_id
         if not (machine.may_be_open or order_id in quarantined):
             continue
@@ -133,8 +138,4 @@ def order_lines(core: Core) -> Iterator[OrderLine]:
 
 def open_ids(core: Core) -> list[str]:
     """Return the ids of the orders that may be open, oldest first."""
-    return [
-        cell.actor.machine.order.client_order_id
-        for cell in core.dispatcher.cells.values()
-        if cell.entity and cell.actor.machine.may_be_open
-    ]
+    return [machine.order.client_order_id for machine in machines_of(core) if machine.may_be_open]

@@ -19,7 +19,7 @@ from ..actors.order_watch import WatchedOrder
 from ..actors.ports import MarketData
 from ..actors.positions import Positions
 from ..actors.rebalancer import Rebalancer
-from ..actors.risk_gate import RiskGate
+from ..actors.risk_gate import VALIDITY_NS, RiskGate
 from ..actors.strategy import Strategy, StrategyHost
 from ..actors.tally import Tally
 from ..adapters.io_actor import IoActor
@@ -33,8 +33,9 @@ class Plan(msgspec.Struct, kw_only=True):
 
     `id_prefix` begins every id that is made here: it names the instance and this boot. `shown` are the prices that
     strategies see, which may be those of a moment before the `market`. `port` makes the `run()` actor of the broker; without
-    one the port is an endpoint inline. The broker has `answer_ns` to answer, its account is read every `reconcile_ns`, and it
-    must call it `expected_account`; None is no deadline, no reading, any name. `backlog` tells of records not durable yet.
+    one the port is an endpoint inline. An approval is good for `validity_ns`. The broker has `answer_ns` to answer, its
+    account is read every `reconcile_ns`, and it must call it `expected_account`; None is no deadline, no reading, any name.
+    `backlog` tells of records not durable yet.
     """
 
     account: str
@@ -48,6 +49,7 @@ class Plan(msgspec.Struct, kw_only=True):
     strategies: tuple[tuple[str, Strategy], ...] = ()
     port: Callable[[], IoActor] | None = None
     answer_ns: int | None = None
+    validity_ns: int = VALIDITY_NS
     reconcile_ns: int | None = None
     expected_account: str | None = None
     backlog: Callable[[int], tuple[int, int]] | None = None
@@ -66,7 +68,9 @@ def build(plan: Plan) -> SupervisorSpec:
             ChildSpec(id="market", factory=lambda: Market(hosts)),
             ChildSpec(
                 id="risk_gate",
-                factory=lambda: RiskGate(plan.limits, plan.instruments, market, account, plan.backlog),
+                factory=lambda: RiskGate(
+                    plan.limits, plan.instruments, market, account, plan.backlog, plan.validity_ns
+                ),
             ),
             ChildSpec(id="desk", factory=lambda: Desk(market, account)),
             ChildSpec(

@@ -168,7 +168,7 @@ class PaperAccount:
 
     async def commit(self) -> None:
         """Make durable what has happened so far."""
-        await self._in_thread(self._commit)
+        await self._in_thread(self._done, list)
 
     @property
     def lags(self) -> bool:

@@ -305,7 +305,7 @@ def test_reports_count_whether_or_not_the_session_is_ready() -> None:
 
 
 def test_without_a_session_the_gate_lets_nothing_pass() -> None:
-    """A lost session stops new orders at the gate; a cancel is refused as not sent, and the order stays as it is."""
+    """A lost session stops new orders at the gate; a cancel that could not be sent is asked again, and the order stays as it is."""
     world = World(scripted=True).bar()
     world.submit(ORDER)
     world.says(accepted("o.0"), Disconnected("lost"))
@@ -314,5 +314,5 @@ def test_without_a_session_the_gate_lets_nothing_pass() -> None:
     world.broker.take()
     assert world.cancel("o") == [True]
     assert world.broker.take() == []
-    assert (world.status("o").state, world.status("o").pending) == (OrderState.SUBMITTED, ())
+    assert (world.status("o").state, world.status("o").pending) == (OrderState.SUBMITTED, ("cancel",))
     assert world.exposure.open["o"].remaining == 10

@@ -68,7 +68,10 @@ async def start(journal: Path, cash: str) -> None:
         records = system.runtime.last_record()
         resident = psutil.Process().memory_info().rss
         state = system.runtime.core.dispatcher.view("circuit_breaker").trading_state
-        print(json.dumps({"ready_s": round(took_s, 3), "records": records, "resident": resident, "state": state}), flush=True)
+        print(
+            json.dumps({"ready_s": round(took_s, 3), "records": records, "resident": resident, "state": state}),
+            flush=True,
+        )
         assert await system.runtime.stop(60)
 
 

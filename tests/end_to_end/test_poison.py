@@ -35,7 +35,10 @@ READING = tuple(("BrokerConnection", name) for name in ("ReadAccount", "Reconcil
 dropped, and the account is read again a second later."""
 
 LOST = frozenset({"unconnected", "resting"})
-IN_BETWEEN = {("BrokerConnection", "Disconnected"): LOST, **dict.fromkeys(READING, LOST)}
+IN_BETWEEN = {
+    **dict.fromkeys([("BrokerConnection", "Disconnected"), ("BrokerConnection", "ConnectAgain"), *READING], LOST),
+    ("BrokerConnection", "ReadDue"): frozenset({"unsent-cancel"}),  # a read finds it open, and it is asked again then
+}
 """What is submitted and cancelled while the session is lost: had nobody heard of the loss, both would have been sent."""
 
 ABOUT_ALL = ("Rebalancer", "Flatten")

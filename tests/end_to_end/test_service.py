@@ -443,3 +443,20 @@ def test_control_can_be_off(service):
     assert not (run.folder / "journal.db.control").exists()
     assert run.call("status").returncode == 2
     run.stop()
+
+
+def test_a_strategy_that_raises_is_no_success(service):
+    """Its traceback is in the log, nothing new is traded, and the exit status says that trading failed."""
+    strategy = """\
+from ordersmith import Strategy
+
+class Hosted(Strategy):
+    def on_bar(self, bar):
+        raise ZeroDivisionError("no idea what to do")
+"""
+    run = service(speed="max", bars=50, strategy=strategy).start()
+    assert "no idea what to do" in str(run.wait_for("strategy.failed"))
+    ended = run.wait_for("service.stopped")
+    assert "no idea what to do" in str(ended)
+    run.end(1)
+    assert any("Traceback" in line and "on_bar" in line for line in run.lines)

@@ -13,9 +13,11 @@ import anyio
 from ordersmith.actors.bars import Bars
 from ordersmith.actors.machines.breaker import BreakerRules
 from ordersmith.actors.machines.risk import Limits
-from ordersmith.actors.model import Instrument
+from ordersmith.actors.messages import GetOrderStatus
+from ordersmith.actors.model import Instrument, Order, Side, exactly
 from ordersmith.adapters.clocks import WallClock
 from ordersmith.adapters.io_actor import IoActor, Line
+from ordersmith.adapters.journal_problems import JournalFault, JournalProblem
 from ordersmith.adapters.journal_questions import JournalQuestions
 from ordersmith.adapters.simulated.broker import SimulatedBroker
 from ordersmith.adapters.simulated.exchange import ExchangeRules, SimulatedExchange
@@ -129,3 +131,48 @@ class LiveWorld:
         runtime.put(PricesShown(bars))
         with anyio.fail_after(10):
             await runtime.idle()
+
+
+MINUTE_NS = 60_000_000_000
+
+
+def bars(start_ns: int, price: float = 10.0) -> Bars:
+    return Bars(start_ns, start_ns + MINUTE_NS, 1, False, {"A": (price, price + 1, price - 1, price, 1e6)})
+
+
+def order(order_id="", **terms):
+    return exactly(Order(symbol="A", side=Side.BUY, quantity=10, client_order_id=order_id, **terms))
+
+
+async def ask(runtime, actor, request):
+    with anyio.fail_after(10):
+        return await runtime.ask(actor, request)
+
+
+async def until(runtime, holds):
+    """Wait for what some tick will bring."""
+    with anyio.fail_after(10):
+        while not holds():
+            ticked = anyio.Event()
+            runtime.on_tick = ticked.set
+            await ticked.wait()
+
+
+def connected(runtime):
+    return runtime.core.dispatcher.view("risk_gate").exposure.account("main").connected
+
+
+async def status_of(runtime, order_id):
+    (status,) = await ask(runtime, "desk", GetOrderStatus((order_id,), None))
+    return status
+
+
+class FailingStore(SqliteJournal):
+    """A journal whose commits fail as long as it is `broken`."""
+
+    broken = False
+
+    async def _attempt(self, step, batch):
+        if self.broken:
+            return JournalFault(JournalProblem.DISK_FULL, self.path)
+        return await super()._attempt(step, batch)

@@ -6,9 +6,8 @@ import time
 
 import anyio
 import pytest
-from live_kit import ExchangePort, LiveWorld
+from live_kit import ExchangePort, FailingStore, LiveWorld, ask, bars, connected, order, status_of, until
 
-from ordersmith.actors.bars import Bars
 from ordersmith.actors.errors import JournalError
 from ordersmith.actors.messages import (
     CancelOrders,
@@ -18,12 +17,10 @@ from ordersmith.actors.messages import (
     ResumeTrading,
     SubmitOrders,
 )
-from ordersmith.actors.model import Order, OrderState, Side, TradingState, exactly
+from ordersmith.actors.model import OrderState, TradingState
 from ordersmith.actors.ports import CancelRequest, Connect, NewOrder
 from ordersmith.actors.strategy import Strategy
 from ordersmith.adapters.clocks import WallClock
-from ordersmith.adapters.journal_problems import JournalFault, JournalProblem
-from ordersmith.adapters.sqlite_journal import SqliteJournal
 
 pytestmark = pytest.mark.anyio
 MINUTE_NS = 60_000_000_000
@@ -32,19 +29,6 @@ MINUTE_NS = 60_000_000_000
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request):
     return request.param
-
-
-def bars(start_ns, price=10.0):
-    return Bars(start_ns, start_ns + MINUTE_NS, 1, False, {"A": (price, price + 1, price - 1, price, 1e6)})
-
-
-def order(order_id="", **terms):
-    return exactly(Order(symbol="A", side=Side.BUY, quantity=10, client_order_id=order_id, **terms))
-
-
-async def ask(runtime, actor, request):
-    with anyio.fail_after(10):
-        return await runtime.ask(actor, request)
 
 
 async def test_an_order_is_durable_before_the_port_has_it_and_fills(tmp_path):
@@ -115,24 +99,6 @@ async def test_a_port_that_dies_leaves_what_it_held_in_doubt_and_is_started_agai
         assert (await status_of(runtime, "one")).state is OrderState.SUBMITTED, "nobody resends"
 
 
-async def until(runtime, holds):
-    """Wait for what some tick will bring."""
-    with anyio.fail_after(10):
-        while not holds():
-            ticked = anyio.Event()
-            runtime.on_tick = ticked.set
-            await ticked.wait()
-
-
-def connected(runtime):
-    return runtime.core.dispatcher.view("risk_gate").exposure.account("main").connected
-
-
-async def status_of(runtime, order_id):
-    (status,) = await ask(runtime, "desk", GetOrderStatus((order_id,), None))
-    return status
-
-
 async def test_a_journal_that_fails_halts_and_lets_cancels_out(tmp_path):
     """While the disk is full nothing new leaves, a cancel does; afterwards all is written, and a person resumes."""
     world = LiveWorld(tmp_path)
@@ -169,17 +135,6 @@ async def test_a_journal_that_fails_halts_and_lets_cancels_out(tmp_path):
 async def expect_journal_error(runtime, made):
     with pytest.raises(JournalError, match="look it up by id"):
         await ask(runtime, "desk", SubmitOrders((made,)))
-
-
-class FailingStore(SqliteJournal):
-    """A journal whose commits fail as long as it is `broken`."""
-
-    broken = False
-
-    async def _attempt(self, step, batch):
-        if self.broken:
-            return JournalFault(JournalProblem.DISK_FULL, self.path)
-        return await super()._attempt(step, batch)
 
 
 async def test_a_start_folds_what_came_after_the_snapshot_only(tmp_path):

@@ -10,6 +10,7 @@ from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -370,3 +371,29 @@ def test_after_a_failed_write_the_account_is_made_again(tmp_path: Path) -> None:
         paper.account._rebuild()
         assert state_of(paper.account.venue) == before
         paper.close()
+
+
+def test_a_step_that_cannot_be_written_spoils_nothing(tmp_path: Path) -> None:
+    """What a failed commit has counted is counted anew: the next start finds the account, and nothing that contradicts itself."""
+    path, feed = tmp_path / "paper.account", minute_bars(10.0, 10.0, 10.0)
+
+    async def trade() -> None:
+        account = paper_account(path, FREE, feed)
+        await account.open()
+        await account.start()
+        account.match(account.next_bars())
+        await account.commit()
+        await account.handle([(new(1), 1, None)], account.now_ns)
+        assert account.match(account.next_bars())
+        database = account._file._joined()
+        database.execute("PRAGMA query_only = ON")
+        with pytest.raises(BrokerUnavailable):
+            await account.commit()
+        database.execute("PRAGMA query_only = OFF")
+        await account.close()
+        again = paper_account(path, FREE, feed)
+        await again.open()
+        await again.close()
+
+    with localcontext(ARITHMETIC):
+        anyio.run(trade)
