@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 NAMED = 10
 ASK_AGAIN_S = 0.2
-"""How long a flatten may take to send its orders before it is asked for again."""
+"""How long nothing may be on its way before a flatten that is not done is asked for again."""
 
 
 async def bring_to_an_end(runtime: LiveRuntime, policy: str, changed: Callable[[], Awaitable[None]]) -> None:
@@ -59,12 +59,14 @@ async def _cancel(runtime: LiveRuntime, changed: Callable[[], Awaitable[None]]) 
 
 
 async def _flatten(runtime: LiveRuntime, changed: Callable[[], Awaitable[None]]) -> None:
+    await runtime.ask("rebalancer", Flatten())
     while open_ids(runtime.core) or any(_positions(runtime.core)):
         if open_ids(runtime.core):
             await changed()
-        else:
+            continue
+        await anyio.sleep(ASK_AGAIN_S)
+        if not open_ids(runtime.core) and any(_positions(runtime.core)):
             await runtime.ask("rebalancer", Flatten())
-            await anyio.sleep(ASK_AGAIN_S)
 
 
 POLICIES: dict[str, Callable[[LiveRuntime, Callable[[], Awaitable[None]]], Awaitable[None]] | None] = {
