@@ -41,11 +41,11 @@ def test_a_turn_that_does_not_return_is_named_while_it_runs() -> None:
 
 def test_many_short_turns_are_no_slow_one() -> None:
     """A long tick of many turns is work, not a handler that hangs."""
-    watched = Watched(slow_handler_s=0.1)
+    watched = Watched(slow_handler_s=0.25)
     watched.watchdog.start()
     try:
         watched.watchdog.tick_begins()
-        until = time.monotonic() + 0.5
+        until = time.monotonic() + 0.8
         number = 0
         while time.monotonic() < until:
             number += 1
@@ -59,7 +59,7 @@ def test_many_short_turns_are_no_slow_one() -> None:
 async def test_a_blocked_loop_is_told_and_a_long_one_has_missed_something(anyio_backend) -> None:
     """Late by a little is a warning; late by much means that what was said meanwhile was heard by nobody."""
     late, missed = anyio.Event(), anyio.Event()
-    limits = WatchdogLimits(loop_lag_s=0.1, missed_after_s=0.6)
+    limits = WatchdogLimits(loop_lag_s=0.1, missed_after_s=2.0)
     watchdog = Watchdog(limits, lambda: "", lambda _: late.set(), lambda _: missed.set())
     async with anyio.create_task_group() as group:
         group.start_soon(watchdog.watch_lag)
@@ -68,7 +68,7 @@ async def test_a_blocked_loop_is_told_and_a_long_one_has_missed_something(anyio_
         with anyio.fail_after(10):
             await late.wait()
         assert not missed.is_set()
-        time.sleep(0.9)  # noqa: ASYNC251 - this is the fault
+        time.sleep(2.3)  # noqa: ASYNC251 - this is the fault
         with anyio.fail_after(10):
             await missed.wait()
         group.cancel_scope.cancel()
