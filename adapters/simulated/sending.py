@@ -31,7 +31,8 @@ def of_another_epoch(command: NewOrder | ReplaceRequest, epoch: int | None) -> N
 
 def too_late(command: NewOrder | ReplaceRequest, now_ns: int) -> NotSent:
     """Say that the command's deadline has passed."""
-    return _not_sent(command, f"{(now_ns - command.not_after_ns) / 1e9:.3f} s after the approval had ended")
+    deadline_ns = command.not_after_ns
+    return _not_sent(command, f"{now_ns - deadline_ns} ns after its deadline {deadline_ns}")
 
 
 def _not_sent(command: NewOrder | ReplaceRequest, reason: str) -> NotSent:
