@@ -69,13 +69,23 @@ class Island:
         Cancelling the caller cancels the call in the island and does not wait for that: what it did is unknown. Who has
         to know shields the caller; a stop past its deadline still gets through, as IslandDown.
         """
+        return await self.finish(self.begin(function, *arguments))
+
+    def begin(self, function: Callable[[*Arguments], Awaitable[T]], *arguments: *Arguments) -> Call[T]:
+        """Begin a call at once, without waiting for it; `finish` does. Raises IslandDown."""
         if not self.open or self._loop is None:
             raise IslandDown(f"{self.name} is not running")
-        call: _Call[T] = _Call(self._loop, self._post_to_host, partial(_outcome, function, *arguments))
+        call: Call[T] = Call(self._loop, self._post_to_host, partial(_outcome, function, *arguments))
+        call.begin()
+        return call
+
+    async def finish(self, call: Call[T]) -> T:
+        """Wait for a call that was begun; return what it returns, raise what it raises."""
         with anyio.CancelScope() as waiting:
             self._waiting[waiting] = None
             try:
-                await call.wait()
+                if not self._ended.is_set():
+                    await call.wait()
             finally:
                 del self._waiting[waiting]
                 if not self._waiting:
@@ -83,6 +93,11 @@ class Island:
         if call.outcome is None:
             raise IslandDown(f"{self.name} ended, or was left behind, with a call under way")
         return call.outcome()
+
+    def tell(self, function: Callable[[], object]) -> None:
+        """Have a function called in the host's loop, from a thread of a call: news that need not wait for the call's end."""
+        with suppress(RuntimeError):  # the host's loop may be gone
+            self._post_to_host(function)
 
     async def stop(self, deadline_s: float = STOP_S) -> bool:
         """Take no more calls, let those under way end, cancel the rest at the deadline; return whether the thread ended.
@@ -130,7 +145,7 @@ class Island:
             self._post_to_host(self._after_end)
 
 
-class _Call(Generic[T]):
+class Call(Generic[T]):
     """A coroutine on its way through the island's loop. `outcome` is set when it ended by itself."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, post_to_host: Post, work: Work[T]) -> None:
@@ -141,12 +156,14 @@ class _Call(Generic[T]):
         self._task: asyncio.Task[Callable[[], T]] | None = None
         self._done = anyio.Event()
 
-    async def wait(self) -> None:
-        """Return when the coroutine ended, or, if the caller is cancelled, has been told to."""
+    def begin(self) -> None:
         try:
             self._loop.call_soon_threadsafe(self._begin)
         except RuntimeError:  # the loop is closed
-            return
+            self._done.set()
+
+    async def wait(self) -> None:
+        """Return when the coroutine ended, or, if the caller is cancelled, has been told to."""
         try:
             await self._done.wait()
         finally:

@@ -14,6 +14,7 @@ import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -57,13 +58,17 @@ def connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_S, isolation_level="IMMEDIATE")
 
 
+def _untold(_: Head) -> None:
+    """Tell nobody."""
+
+
 class _Connection(aiosqlite.Connection):
     """A connection that writes a group in one go, and whose end can be waited for."""
 
     _end: asyncio.Future[Any] | None = None
 
-    async def transact(self, steps: Iterable[Step]) -> None:
-        """Execute and commit in one visit to the thread: each visit costs more than the work that is done there."""
+    async def transact(self, steps: Iterable[Step], done: Callable[[], None]) -> None:
+        """Execute and commit in one visit to the thread, and call `done` there: each visit costs more than the work."""
 
         def work() -> None:
             for sql, rows in steps:
@@ -71,6 +76,7 @@ class _Connection(aiosqlite.Connection):
             crash_point("journal:written")
             self._conn.commit()
             crash_point("journal:committed")
+            done()
 
         await self._execute(work)  # type: ignore[no-untyped-call]
 
@@ -109,9 +115,12 @@ class JournalWriter:
             self._lock.release()
             raise
 
-    async def write(self, batch: Batch) -> Head:
-        """Make a batch durable: one transaction. After a failure only `prove` is allowed."""
-        return await self._guarded(self._write, batch)
+    async def write(self, batch: Batch, durable: Callable[[Head], None] = _untold) -> Head:
+        """Make a batch durable: one transaction. After a failure only `prove` is allowed.
+
+        `durable` is called in the thread that has just made it so, two hops before this returns.
+        """
+        return await self._guarded(self._write, batch, durable)
 
     async def prove(self, batch: Batch | None) -> Head:
         """Open the database anew, find out whether `batch` is in it, write it if it is not, and return what is durable."""
@@ -227,11 +236,11 @@ class JournalWriter:
         await database.commit()
         self.boot = boot
 
-    async def _write(self, batch: Batch) -> Head:
-        link = link_group(self.head.link, self.boot, batch)
-        await self._transact([(INSERT_RECORD, rows_of(batch, self.boot, link))])
-        self.head = Head(batch.last, link)
-        return self.head
+    async def _write(self, batch: Batch, durable: Callable[[Head], None] = _untold) -> Head:
+        head = Head(batch.last, link_group(self.head.link, self.boot, batch))
+        await self._transact([(INSERT_RECORD, rows_of(batch, self.boot, head.link))], partial(durable, head))
+        self.head = head
+        return head
 
     async def _prove(self, batch: Batch | None) -> Head:
         await self._drop()
@@ -258,11 +267,11 @@ class JournalWriter:
         if busy and logged != carried:
             raise JournalFault(JournalProblem.LOCKED, self._path, "the log could not be carried over")
 
-    async def _transact(self, steps: Iterable[Step]) -> None:
+    async def _transact(self, steps: Iterable[Step], done: Callable[[], None] = lambda: None) -> None:
         """Execute and commit, all or nothing: what a failed transaction left open must not go out with the next one."""
         database = self._joined()
         try:
-            await database.transact(steps)
+            await database.transact(steps, done)
         except BaseException:
             with suppress(sqlite3.Error, ValueError):
                 await database.rollback()

@@ -1,7 +1,7 @@
 """The journal store of live trading: SQLite, durable at every commit, and in trouble a state instead of a crash.
 
-The dispatcher hands over a batch with `append` and goes on; `run`, a task of the host's, has it written in an island and
-then calls `committed`. That is called for what is durable, never for anything else. When a commit fails the store says so
+The dispatcher hands over a batch with `append` and goes on; it is written in an island, whose thread says when it is durable:
+then `committed` is called. `run`, a task of the host's, sees to it that this happens. `committed` is called for what is durable, never for anything else. When a commit fails the store says so
 at once (`failed`), and does not know at first what became of the batch: it opens the file anew, looks, makes what it finds
 durable or writes the batch again, and only then calls `committed`, and `restored`. It keeps trying, with space from the
 ballast, for as long as the trouble is one that passes; nothing is dropped meanwhile. A fault that is `final` ends the
@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
 from enum import StrEnum
+from functools import partial
 from itertools import chain, repeat
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple
@@ -26,7 +27,7 @@ import anyio
 import anyio.lowlevel
 
 from ..actors.errors import JournalError
-from .asyncio_island import GRACE_S, STOP_S, Island, IslandDown
+from .asyncio_island import GRACE_S, STOP_S, Call, Island, IslandDown
 from .journal_format import Batch, Head
 from .journal_problems import JournalFault, JournalProblem
 from .journal_reader import JournalReader
@@ -73,7 +74,10 @@ class SqliteJournal:
         self._writer = JournalWriter(path, connect, ballast_bytes)
         self._reader: JournalReader | None = None
         self._head = Head(0, b"")
-        self._batch: tuple[Batch, Callable[[int], None]] | None = None
+        self._batch: Batch | None = None
+        self._committed: Callable[[int], None] = lambda _: None
+        self._flight: Call[Head] | None = None  # the first attempt, begun as soon as the batch came
+        self._flying = False  # whether that goes on without `run`
         self._failed: Callable[[JournalFault], None] = lambda _: None
         self._restored: Callable[[], None] = lambda: None
         self._running = False
@@ -129,7 +133,7 @@ class SqliteJournal:
         with anyio.CancelScope(shield=True):
             if self._batch is not None and self.state in (StoreState.OPEN, StoreState.FAILED):
                 with anyio.move_on_after(deadline_s):
-                    await (self._settled.wait() if self._running else self._settle(*self._batch))
+                    await (self._settled.wait() if self._running else self._settle(self._batch))
             self.state = StoreState.CLOSED
             self._work.set()
             self._retry.set()
@@ -154,8 +158,13 @@ class SqliteJournal:
             raise JournalError(f"{self.path}: one batch at a time: record {first} came while others are being written")
         if first != self.durable + 1 or not ends:
             raise JournalError(f"{self.path}: records must be appended in order: {first} after {self.durable}")
-        self._batch = Batch(first, data, ends), committed
+        batch = self._batch = Batch(first, data, ends)
+        self._committed = committed
         self._settled = anyio.Event()
+        if self._running and self.state is StoreState.OPEN:
+            with suppress(JournalFault):  # the attempt will meet it
+                self._flight, self._flying = self._begin(batch), True
+                return
         self._work.set()
 
     async def run(self) -> None:
@@ -165,13 +174,16 @@ class SqliteJournal:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._watch_for_stalls)
                 while self.state is not StoreState.CLOSED:
-                    if self._batch is None or self.state is StoreState.BROKEN:
+                    if self._batch is None or self._flying or self.state is StoreState.BROKEN:
                         await self._work.wait()
                         self._work = anyio.Event()
                     else:
-                        await self._settle(*self._batch)
+                        await self._settle(self._batch)
                 group.cancel_scope.cancel()
         finally:
+            if self._batch is not None and self._flying:
+                with anyio.move_on_after(STOP_S, shield=True):
+                    await self._attempt(self._batch)
             self._running = False
 
     async def resume(self, wait_s: float = STOP_S) -> None:
@@ -192,6 +204,8 @@ class SqliteJournal:
     async def reaches(self, number: int) -> None:
         """Return when all records up to `number` are durable: at once, later, or, after a final fault, never."""
         while self.durable < number:
+            if self._advanced.is_set():
+                self._advanced = anyio.Event()
             await self._advanced.wait()
 
     async def save_snapshots(self, number: int, states: Mapping[str, bytes], format_: str) -> None:
@@ -217,13 +231,12 @@ class SqliteJournal:
 
     # --- Parts -----------------------------------------------------------------------------------------------------------
 
-    async def _settle(self, batch: Batch, committed: Callable[[int], None]) -> None:
+    async def _settle(self, batch: Batch) -> None:
         """Make a batch durable, however often it takes; give up when the fault is final or the store closes."""
         for wait_s in chain(RETRY_S, repeat(RETRY_S[-1])):
-            fault = await self._attempt(self._writer.prove if self._in_doubt else self._writer.write, batch)
+            fault = await self._attempt(batch)
             self._attempted.set()
             if fault is None:
-                self._take(committed)
                 return
             self._fail(fault)
             if fault.final:
@@ -237,30 +250,58 @@ class SqliteJournal:
             if self.state is StoreState.CLOSED:
                 return
 
-    async def _attempt(self, step: Callable[[Batch], Awaitable[Head]], batch: Batch) -> JournalFault | None:
+    async def _attempt(self, batch: Batch) -> JournalFault | None:
         """Try once, in one piece even if the host cancels us; return what went wrong."""
         with anyio.CancelScope(shield=self._running) as self._shield:
-            self._began, self._in_doubt = anyio.current_time(), True
             try:
-                self._head = await self._do(step, batch)
-                self._in_doubt = False
-                return None
-            except JournalFault as fault:
-                return fault
-            finally:
-                self._began = None
+                flight, self._flight = self._flight or self._begin(batch), None
+                self._durable(batch, await self._island.finish(flight))
+            except (JournalFault, IslandDown) as error:
+                if self._batch is batch:
+                    self._began = None
+                    return error if isinstance(error, JournalFault) else self._closed(error)
+            return None
+        self._began = None
         await anyio.lowlevel.checkpoint_if_cancelled()
         return JournalFault(JournalProblem.STALLED, self.path)
 
-    def _take(self, committed: Callable[[int], None]) -> None:
+    def _begin(self, batch: Batch) -> Call[Head]:
+        """Begin to write a batch; or, if it may be in the file already, to find out."""
+        self._began = anyio.current_time()
+        try:
+            if self._in_doubt:
+                return self._island.begin(self._writer.prove, batch)
+            self._in_doubt = True
+            return self._island.begin(self._write, batch)
+        except IslandDown as error:
+            raise self._closed(error) from error
+
+    async def _write(self, batch: Batch) -> Head:
+        """Write a batch, in the island. Who waits for it is told by the thread that wrote it; only a failure wakes `run`."""
+        tell = self._island.tell
+        try:
+            return await self._writer.write(batch, lambda head: tell(partial(self._durable, batch, head)))
+        except BaseException:
+            tell(self._land)
+            raise
+
+    def _land(self) -> None:
+        """Have `run` see to the batch."""
+        self._flying = False
+        self._work.set()
+
+    def _durable(self, batch: Batch, head: Head) -> None:
+        """Take note that a batch is durable: from the thread that made it so, and again when its attempt ends."""
+        if self._batch is not batch:
+            return
         recovered, self.fault = self.fault is not None, None
         if self.state is StoreState.FAILED:
             self.state = StoreState.OPEN
-        self._batch = None
+        self._head, self._batch, self._flight = head, None, None
+        self._began, self._in_doubt, self._flying = None, False, False
         self._settled.set()
         self._advanced.set()
-        self._advanced = anyio.Event()
-        committed(self._head.number)
+        self._committed(head.number)
         if recovered:
             self._restored()
 
@@ -280,6 +321,7 @@ class SqliteJournal:
                 await anyio.sleep(STALL_S / 2)
                 if self._began is not None and self.fault is None and anyio.current_time() - self._began >= STALL_S:
                     self._fail(JournalFault(JournalProblem.STALLED, self.path))
+                    self._land()
         finally:
             # The host cancels us: the attempt under way may end, but a disk that hangs must not hold the host up.
             if self._shield is not None:
@@ -289,7 +331,10 @@ class SqliteJournal:
         try:
             return await self._island.call(function, *arguments)
         except IslandDown as error:
-            raise JournalFault(JournalProblem.CLOSED, self.path, str(error)) from error
+            raise self._closed(error) from error
+
+    def _closed(self, error: IslandDown) -> JournalFault:
+        return JournalFault(JournalProblem.CLOSED, self.path, str(error))
 
     def _reading(self) -> JournalReader:
         if self._reader is None:

@@ -84,7 +84,7 @@ async def test_a_commit_waits_for_one_part_at_most(path: Path, monkeypatch) -> N
     await writer.open()
     await writer.write(batch(1, records(1, 3)))
 
-    async def noted(database: _Connection, steps: Any) -> None:
+    async def noted(database: _Connection, steps: Any, done: Any) -> None:
         table = (
             "records" if "INTO records" in steps[0][0] else "parts" if "INTO snapshot_parts" in steps[0][0] else "rest"
         )
@@ -93,7 +93,7 @@ async def test_a_commit_waits_for_one_part_at_most(path: Path, monkeypatch) -> N
             first = 4 + len(writing)
             writing.append(asyncio.create_task(writer.write(batch(first, records(first, first)))))
             await asyncio.sleep(0)  # it waits for its turn now
-        await transact(database, steps)
+        await transact(database, steps, done)
 
     monkeypatch.setattr(_Connection, "transact", noted)
     await writer.save_snapshots(3, states(1, 12), "1")
@@ -193,12 +193,12 @@ class HeldAt:
         self.begun = threading.Event()
         transact, parts = _Connection.transact, count(1)
 
-        async def held(database: _Connection, steps: Any) -> None:
+        async def held(database: _Connection, steps: Any, done: Any) -> None:
             if "INTO snapshot_parts" in steps[0][0] and next(parts) == 3:
                 self.begun.set()
                 while not go():  # noqa: ASYNC110 - the host's thread has no event of this loop
                     await asyncio.sleep(0)
-            await transact(database, steps)
+            await transact(database, steps, done)
 
         monkeypatch.setattr(_Connection, "transact", held)
 

@@ -172,7 +172,7 @@ class FailingStore(SqliteJournal):
 
     broken = False
 
-    async def _attempt(self, step, batch):
+    def _begin(self, batch):
         if self.broken:
-            return JournalFault(JournalProblem.DISK_FULL, self.path)
-        return await super()._attempt(step, batch)
+            raise JournalFault(JournalProblem.DISK_FULL, self.path)
+        return super()._begin(batch)

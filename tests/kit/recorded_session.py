@@ -92,10 +92,10 @@ class MortalStore(SqliteJournal):
     async def close(self, deadline_s: float = STOP_S) -> bool:
         return await super().close(min(deadline_s, self.patience_s))
 
-    async def _attempt(self, step: Any, batch: Any) -> JournalFault | None:
+    def _begin(self, batch: Any) -> Any:
         if self.broken:
-            return JournalFault(JournalProblem.DISK_FULL, self.path)
-        return await super()._attempt(step, batch)
+            raise JournalFault(JournalProblem.DISK_FULL, self.path)
+        return super()._begin(batch)
 
 
 class RecordedWorld(LiveWorld):
