@@ -126,6 +126,14 @@ class Core:
                 self.dispatcher.state(StrategyFailed(name, f"{type(error).__name__}: {error}"))
                 self.dispatcher.pump(now_ns)
 
+    def release(self, number: int) -> None:
+        """Let out what rests on records up to `number`, between ticks: `Committed` is still to come, and changes nothing more.
+
+        What leaves does not come back into the core but as an input, so a session is the same without this.
+        """
+        self.dispatcher.log.committed(number)
+        self.dispatcher.log.release()
+
     def next_deadline_ns(self) -> int | None:
         """Return when the next timer is due, None without timers."""
         return self.dispatcher.timers.next_deadline_ns()

@@ -241,9 +241,10 @@ class LiveRuntime:
         self._news.set()
 
     def committed(self, number: int) -> None:
-        """Take the store's answer."""
+        """Take the store's answer: what waited for it leaves now, the rest is for the next tick."""
         if is_armed():
             self._pass_points("durable", self.core.dispatcher.log.durable, number)
+        self.core.release(number)
         self._commit_began = None
         self._commit_news.set()
         self.on_committed(number)

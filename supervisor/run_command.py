@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import io
 import sys
 from collections.abc import Sequence
@@ -68,6 +69,7 @@ def run(chosen: argparse.Namespace, version: str) -> int:
     from .service import Service
 
     settings, strategy, feed = found(chosen.config, chosen.set, chosen.live)
+    gc.freeze()  # a full pass of the collector need not look at what was imported: with many open orders it takes long enough
     again = partial(read_settings, chosen.config, chosen.set)
 
     async def serve() -> tuple[Ending, str]:

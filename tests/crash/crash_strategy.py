@@ -33,6 +33,7 @@ class CrashStrategy(Strategy):
         index = bars.end_ns // MINUTE_NS % 1440 - OPEN_MINUTE
         if str(index) == os.environ.get("CRASH_TEST_STOP_AT"):
             crash_points._left.update(crash_points.armed(os.environ["CRASH_TEST_THEN"]))
+            self.submit(Order.buy("BBB", 1, "20", time_in_force=GTC))  # so that there is something to cancel
             os.kill(os.getpid(), signal.SIGTERM)
         symbol = sorted(bars.rows)[index % len(bars.rows)]
         price = Decimal(str(round(bars.rows[symbol][3], 2)))
