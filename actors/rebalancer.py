@@ -192,7 +192,7 @@ class Rebalancer(Actor[RebalancerMessage]):
         )
 
     def _risk(self) -> AccountRisk:
-        account: AccountRisk = self.ctx.view("risk_gate").exposure.account(self._account)
+        account: AccountRisk = self.ctx.view("risk_gate").exposure.look(self._account)
         return account
 
     def _machine(self, symbol: str) -> OrderMachine | None:

@@ -146,7 +146,7 @@ class RiskGate(Actor[GateMessage]):
             self._instruments.get(symbol),
             last_price(symbol),
             last_price,
-            exposure.accounts.get(order.account) or exposure.account(order.account),
+            exposure.accounts.get(order.account) or exposure.look(order.account),
             state.trading_state,
             self._limits,
             self.ctx.now_ns,
@@ -166,7 +166,7 @@ class RiskGate(Actor[GateMessage]):
 
     def buying_power(self, name: str, market: MarketData | None = None) -> Decimal:
         """Return what new orders of an account may still cost, open orders taken off."""
-        account, limits = self.state.exposure.account(name), self._limits
+        account, limits = self.state.exposure.look(name), self._limits
         last_price = (market or self._market).last_price
         if limits.account_type == "cash":
             return max(account.spendable, ZERO)
@@ -179,7 +179,7 @@ class RiskGate(Actor[GateMessage]):
 
     def info(self, name: str, market: MarketData | None = None) -> AccountInfo:
         """Return the balances of an account at last prices, those of `market` for who must not see newer ones."""
-        account = self.state.exposure.account(name)
+        account = self.state.exposure.look(name)
         last_price = (market or self._market).last_price
         booked = self.ctx.view("positions").accounts.get(name)
         return AccountInfo(

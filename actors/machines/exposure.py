@@ -154,11 +154,15 @@ class Exposure(msgspec.Struct):
     settles_later: bool = False
 
     def account(self, name: str) -> AccountRisk:
-        """Return the account, made on first use."""
+        """Return the account to be changed by a record, made on first use."""
         found = self.accounts.get(name)
         if found is None:
             found = self.accounts[name] = AccountRisk()
         return found
+
+    def look(self, name: str) -> AccountRisk:
+        """Return the account to be read: one that no record knows holds nothing, and is not remembered."""
+        return self.accounts.get(name) or AccountRisk()
 
     def session_opened(self, event: SessionOpened) -> None:
         account = self.account(event.account)

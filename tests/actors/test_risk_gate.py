@@ -86,6 +86,14 @@ def test_what_the_gate_denies_never_leaves(order: Order, code: str) -> None:
     assert not world.backtest.lifecycle.reports
 
 
+def test_an_order_of_an_unknown_account_leaves_no_trace_in_the_gate() -> None:
+    """What no record says is in no state: a rebuilt gate is the one that was."""
+    world = World(scripted=True).bar()
+    (status,) = world.submit(buy("o", account="nobody"))
+    assert status.state is OrderState.REJECTED
+    assert list(world.exposure.accounts) == ["main"]
+
+
 def test_without_a_price_nothing_passes() -> None:
     """Before a symbol's first bar there is no last price, and so no order."""
     world = World(scripted=True)
