@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .account_events import BooksDisagree, CashDiffers
 from .actor import Actor, Record, ReplyTo, fold, handler
-from .doubt_events import JournalFailed, OrderResurfaced
+from .doubt_events import JournalFailed, OrderOverfilled, OrderResurfaced
 from .events import Escalated, OrderInDoubt, OrderRejected, StrategyFailed, TradingStateChanged
 from .machines.breaker import BreakerRules, BreakerState, HaltReason
 from .messages import BreakerMessage, CooldownOver, HaltTrading, ResumeTrading
@@ -49,6 +49,11 @@ class CircuitBreaker(Actor[BreakerMessage]):
     def resurfaced(self, message: OrderResurfaced) -> None:
         text = f"order {message.client_order_id} was given up and is there after all: {message.text}"
         self._alarm(HaltReason.ORDER_RESURFACED, text)
+
+    @handler
+    def overfilled(self, message: OrderOverfilled) -> None:
+        text = f"{message.filled} of order {message.client_order_id} have filled, {message.ordered} were ordered"
+        self._alarm(HaltReason.OVERFILL, text)
 
     @handler
     def books_disagree(self, message: BooksDisagree) -> None:

@@ -22,6 +22,8 @@ from .events import (
     OrderDenied,
     OrderFilled,
     OrderRejected,
+    OrderReplaced,
+    OrderRestated,
     OrderSubmitted,
     Undelivered,
 )
@@ -297,10 +299,17 @@ class Desk(Actor[DeskMessage]):
     # --- Fold ----------------------------------------------------------------------------------------------------------
 
     @fold
+    def _restated(self, event: OrderReplaced | OrderRestated, record: Record) -> None:
+        if event.closes:
+            self._count_closed(event.client_order_id)
+
+    @fold
     def _closed(self, event: OrderFilled | OrderCancelled | OrderRejected | OrderDenied, record: Record) -> None:
-        if type(event) is OrderFilled and event.state not in CLOSED_STATES:
-            return
-        order_id, closed = event.client_order_id, self.state.closed
+        if type(event) is not OrderFilled or event.state in CLOSED_STATES:
+            self._count_closed(event.client_order_id)
+
+    def _count_closed(self, order_id: str) -> None:
+        closed = self.state.closed
         closed.pop(order_id, None)
         closed[order_id] = None
         if len(closed) > KEPT_CLOSED:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from enum import StrEnum
 
 from .account_events import BooksDisagree, CashDiffers
 from .actor import Event, OrderEvent
+from .model import Side
 
 
 class Verdict(StrEnum):
@@ -45,6 +47,23 @@ class OrderResurfaced(OrderEvent, frozen=True):
     text: str
 
 
+class OrderReserved(OrderEvent, frozen=True):
+    """What is, or may be, open of an order that the gate had let go counts again: it resurfaced, or a fill of it was taken back."""
+
+    account: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    price: Decimal
+
+
+class OrderOverfilled(OrderEvent, frozen=True):
+    """Alarm: more of it has filled than was ordered. Nothing is clipped: the position is what the executions say."""
+
+    ordered: Decimal
+    filled: Decimal
+
+
 class OrderResolved(OrderEvent, frozen=True):
     """A person has said what became of it; the records after this one say what that changes."""
 
@@ -58,7 +77,16 @@ class JournalFailed(Event, frozen=True):
     text: str
 
 
-DoubtEvent = OrderNotFound | OrderFoundAgain | OrderNeedsPerson | OrderResurfaced | OrderResolved | JournalFailed
+DoubtEvent = (
+    OrderNotFound
+    | OrderFoundAgain
+    | OrderNeedsPerson
+    | OrderResurfaced
+    | OrderReserved
+    | OrderOverfilled
+    | OrderResolved
+    | JournalFailed
+)
 
-Alarm = OrderResurfaced | BooksDisagree | CashDiffers | JournalFailed
+Alarm = OrderResurfaced | OrderOverfilled | BooksDisagree | CashDiffers | JournalFailed
 """What halts trading as soon as it is recorded."""

@@ -147,11 +147,12 @@ class OrderReplaceRequested(OrderEvent, frozen=True):
 
 
 class OrderReplaced(OrderEvent, frozen=True):
-    """The leg `wire_id` works with these terms."""
+    """The leg `wire_id` works with these terms. `closes`: so much has filled already."""
 
     wire_id: str
     broker_order_id: str
     terms: Terms
+    closes: bool = False
 
 
 class OrderReplaceRefused(OrderEvent, frozen=True):
@@ -171,10 +172,11 @@ class OrderInDoubt(OrderEvent, frozen=True):
 
 
 class OrderRestated(OrderEvent, frozen=True):
-    """The broker changed its terms by itself, after a corporate action."""
+    """The broker changed its terms by itself, after a corporate action. `closes`: so much has filled already."""
 
     terms: Terms
     text: str
+    closes: bool = False
 
 
 # --- Events: account, targets, trading state -------------------------------------------------------------------------

@@ -49,7 +49,7 @@ from .messages import (
     ReplaceLeg,
     ReplacePassed,
 )
-from .model import Terms
+from .model import ZERO, Terms
 from .order_doubt import DoubtfulOrder
 from .ports import (
     Accepted,
@@ -207,16 +207,20 @@ class Order(DoubtfulOrder[OrderMessage], Actor[OrderMessage]):
         if machine.proof is NOT_FOUND and message.cumulative_quantity > machine.filled_quantity:
             is_open = message.cumulative_quantity < machine.order.quantity
             self._resurface(message.wire_id, f"the broker filled {message.fill.quantity} of it", is_open=is_open)
+        filled = machine.filled_quantity
         event = machine.book_execution(message.fill, message.cumulative_quantity)
         if event is None:
             return
-        if machine.order.parent:
+        if event.quantity < ZERO:
+            self._take_back(event)
+        elif machine.order.parent:
             was_closed = machine.is_closed
             self.ctx.record(event)
             self._tell_parent(was_closed=was_closed)
         else:
             self.ctx.record(event)
         if self._watched:
+            self._look_for_overfill(filled)
             self._watch()
 
     @handler
@@ -239,6 +243,8 @@ class Order(DoubtfulOrder[OrderMessage], Actor[OrderMessage]):
             return  # it may mean only that the leg was replaced meanwhile; the replacement's answer tells, and asks again
         if machine.cancel is not NO and message.wire_id == machine.wire_id:
             self.ctx.record(OrderCancelRefused(machine.order.client_order_id, message.code, message.text))
+            if not machine.is_closed:  # it may be over, and we have not heard of it
+                self.ctx.tell(self._connection(), QueryLeg(machine.wire_id, self.ctx.now_ns))
             self._watch()
 
     @handler
@@ -248,7 +254,8 @@ class Order(DoubtfulOrder[OrderMessage], Actor[OrderMessage]):
             self._resurface(message.wire_id, "the broker replaced it", is_open=True)
         if message.wire_id == machine.next_wire_id:
             order_id, was_closed = machine.order.client_order_id, machine.is_closed
-            self.ctx.record(OrderReplaced(order_id, message.wire_id, message.broker_order_id, message.terms))
+            closes = machine.is_filled_by(message.terms)
+            self.ctx.record(OrderReplaced(order_id, message.wire_id, message.broker_order_id, message.terms, closes))
             if machine.cancel is not NO and not machine.is_closed:
                 self.ctx.tell(self._connection(), CancelLeg(message.wire_id))  # the cancel was about the leg before
             self._tell_parent(was_closed=was_closed)
@@ -266,7 +273,7 @@ class Order(DoubtfulOrder[OrderMessage], Actor[OrderMessage]):
         machine = self.machine
         if message.wire_id == machine.wire_id and message.terms != Terms.of(machine.order):
             order_id, was_closed = machine.order.client_order_id, machine.is_closed
-            self.ctx.record(OrderRestated(order_id, message.terms, message.text))
+            self.ctx.record(OrderRestated(order_id, message.terms, message.text, machine.is_filled_by(message.terms)))
             self._tell_parent(was_closed=was_closed)
 
     @handler
@@ -288,13 +295,16 @@ class Order(DoubtfulOrder[OrderMessage], Actor[OrderMessage]):
         machine = self.machine
         order_id = machine.order.client_order_id
         was_closed, was_asked, is_open = machine.is_closed, machine.cancel, message.state is BrokerOrderState.WORKING
+        filled = machine.filled_quantity
         if machine.proof is NOT_FOUND and (is_open or message.cumulative_quantity > machine.filled_quantity):
             self._resurface(message.wire_id, f"the broker has it: {message.state}", is_open=is_open)
         if not machine.broker_order_id:
             self.ctx.record(OrderAccepted(order_id, message.wire_id, message.broker_order_id))
         if message.wire_id == machine.next_wire_id:  # the broker names the last leg: the replacement was made
-            assert machine.next_terms is not None
-            self.ctx.record(OrderReplaced(order_id, message.wire_id, message.broker_order_id, machine.next_terms))
+            terms = machine.next_terms
+            assert terms is not None
+            closes = machine.is_filled_by(terms)
+            self.ctx.record(OrderReplaced(order_id, message.wire_id, message.broker_order_id, terms, closes))
         if message.cumulative_quantity > 0:
             price = message.average_price
             notional = None if price is None else price * message.cumulative_quantity
@@ -309,6 +319,11 @@ class Order(DoubtfulOrder[OrderMessage], Actor[OrderMessage]):
             self.ctx.record(OrderRejected(order_id, "REJECTED", "found rejected at the broker"))
         elif is_open and machine.may_be_open:
             self._found_working(message.wire_id, was_asked)
+        elif is_open:
+            self._works_beyond(message)
+        elif was_closed:
+            self._works_no_more()
+        self._look_for_overfill(filled)
         self._tell_parent(was_closed=was_closed)
         self._watch()
 

@@ -5,16 +5,18 @@ The rules are in `machines/doubt.py` and `machines/resolution.py`. Nothing here 
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from .actor import Actor, ActorRef, M, ReplyTo, handler
-from .doubt_events import OrderNeedsPerson, OrderNotFound, OrderResurfaced
+from .doubt_events import OrderNeedsPerson, OrderNotFound, OrderOverfilled, OrderReserved, OrderResurfaced
 from .doubt_messages import AnswerMissing, RecoverOrder, ResolveOrder
 from .events import (
-    OrderApproved,
+    CancelReason,
     OrderCancelled,
     OrderCancelRequested,
     OrderDenied,
+    OrderFilled,
     OrderInDoubt,
     OrderRejected,
     OrderReplaceRefused,
@@ -36,7 +38,7 @@ from .machines.order_table import Proof
 from .machines.resolution import outcome, refusal
 from .messages import CancelLeg, ChildClosed, QueryLeg
 from .model import ZERO
-from .ports import CommandKind, OrderAbsent, OutcomeUnknown
+from .ports import CommandKind, OrderAbsent, OrderFound, OutcomeUnknown
 from .refusals import refuse
 from .snapshots import ReadDue
 
@@ -139,11 +141,51 @@ class DoubtfulOrder(Actor[M]):
         if not machine.resurfaced:
             ctx.record(OrderResurfaced(order_id, text))
             if is_open and left > ZERO:
-                price = worst_price(order, machine.arrival.last or ZERO)
-                ctx.record(OrderApproved(order_id, order.account, order.symbol, order.side, left, price))
+                self._reserve(left)
         if is_open and machine.cancel is Pending.NO:
             ctx.record(OrderCancelRequested(order_id))
             ctx.tell(self._connection(), CancelLeg(wire_id))
+
+    def _take_back(self, event: OrderFilled) -> None:
+        """Book a bust. An order that was filled may be open again: what is left is reserved, and the broker asked whether it works."""
+        machine = self.machine
+        was_closed = machine.is_closed
+        self.ctx.record(event)
+        if was_closed and not machine.is_closed:
+            self._reserve(machine.order.quantity - machine.filled_quantity)
+            self.ctx.tell(self._connection(), QueryLeg(machine.wire_id, self.ctx.now_ns))
+
+    def _works_beyond(self, found: OrderFound) -> None:
+        """Have cancelled what the broker works of an order that is over, as after a replacement that raced with a fill.
+
+        The word may be from before the end; then the cancel is refused and the next look at the order frees what is held.
+        """
+        if found.open_quantity > ZERO and not self._is_held():
+            self._reserve(found.open_quantity)
+        self.ctx.tell(self._connection(), CancelLeg(found.wire_id))
+
+    def _works_no_more(self) -> None:
+        """Free what is held for an order that is over, here and at the broker."""
+        if self.machine.is_closed and self._is_held():
+            order_id = self.machine.order.client_order_id
+            self.ctx.record(OrderCancelled(order_id, CancelReason.BROKER, "nothing of it works any more"))
+
+    def _is_held(self) -> bool:
+        """Whether the gate counts something of it as open."""
+        return self.machine.order.client_order_id in self.ctx.view("risk_gate").exposure.open
+
+    def _look_for_overfill(self, before: Decimal) -> None:
+        """Raise the alarm once more has filled than was ordered; what has filled is booked as it is."""
+        machine = self.machine
+        ordered = machine.order.quantity
+        if before <= ordered < machine.filled_quantity:
+            self.ctx.record(OrderOverfilled(machine.order.client_order_id, ordered, machine.filled_quantity))
+
+    def _reserve(self, left: Decimal) -> None:
+        """Have the gate count what may be open of an order that it has let go."""
+        order = self.machine.order
+        price = worst_price(order, self.machine.arrival.last or ZERO)
+        self.ctx.record(OrderReserved(order.client_order_id, order.account, order.symbol, order.side, left, price))
 
     def _drop_lost_approval(self) -> None:
         """Free what was reserved for a replacement whose approval never came to be sent."""

@@ -13,6 +13,7 @@ import msgspec
 
 from .account_events import BooksDisagree, ExternalOrderGone, ExternalOrderSeen, SessionConnected, SymbolReleased
 from .actor import Actor, Record, fold, handler
+from .doubt_events import OrderReserved
 from .events import (
     Booted,
     CashMoved,
@@ -228,6 +229,10 @@ class RiskGate(Actor[GateMessage]):
     @fold
     def _approved(self, event: OrderApproved, record: Record) -> None:
         self.state.exposure.approved(event, record.at_ns)
+
+    @fold
+    def _reserved(self, event: OrderReserved, record: Record) -> None:
+        self.state.exposure.reserved(event)
 
     @fold
     def _filled(self, event: OrderFilled, record: Record) -> None:

@@ -17,7 +17,7 @@ from ..actors.errors import ActorError, Overloaded
 from ..actors.events import Booted, JournalFailed, StrategyFailed
 from ..actors.machines.session import Phase
 from ..actors.messages import CancelOrders, GetAccountInfo, GetOrderStatus, GetPositions, HaltTrading, Unknown
-from ..actors.ports import JournalStore
+from ..actors.ports import CancelRequest, JournalStore
 from ..actors.strategy import Start
 from .cell import Cell
 from .commit import urgent
@@ -172,6 +172,18 @@ class Core:
         """Why the broker's session is one that may not be used, empty while it may."""
         session = self.dispatcher.view(f"connection/{self.plan.account}")
         return "" if session is None else str(session.refusal)
+
+    def emergency_cancels(self) -> list[CancelRequest]:
+        """Return the cancels of what is open, when those who would send them are the ones that failed."""
+        cells = self.dispatcher.cells
+        if all(name in cells and cells[name].live for name in ("desk", f"connection/{self.plan.account}")):
+            return []
+        machines = [cell.actor.machine for cell in cells.values() if cell.entity and cell.actor is not None]
+        return [
+            CancelRequest(machine.wire_id)
+            for machine in machines
+            if machine is not None and not machine.is_closed and machine.wire_id
+        ]
 
     def memory(self) -> tuple[int, dict[str, bytes]] | None:
         """Return the number of the last record and the states as of it, for a snapshot; None while that is not settled."""

@@ -79,6 +79,8 @@ _LINES: Mapping[type, tuple[Level, str]] = {
     doubt.OrderFoundAgain: ("info", "order.found_again"),
     doubt.OrderNeedsPerson: ("error", "order.escalated"),
     doubt.OrderResurfaced: ("error", "order.resurfaced"),
+    doubt.OrderReserved: ("warning", "order.reserved"),
+    doubt.OrderOverfilled: ("error", "order.overfilled"),
     doubt.OrderResolved: ("info", "order.resolved"),
     account.SessionConnected: ("info", "connection.opened"),
     events.SessionOpened: ("info", "connection.ready"),

@@ -22,7 +22,7 @@ import anyio.lowlevel
 from ..actors.actor import ReplyTo
 from ..actors.errors import BrokerAuthError, ExecutorFailed, JournalError, Overloaded
 from ..actors.events import Booted
-from ..actors.ports import CancelRequest, Disconnected
+from ..actors.ports import Disconnected
 from ..adapters.clocks import Clock
 from ..adapters.crash_points import crash_point, is_armed
 from ..adapters.io_actor import IoActor
@@ -210,7 +210,8 @@ class LiveRuntime:
             raise BrokerAuthError(f"{core.refusal}; nothing was sent, and nothing will be")
         if core.lifecycle.halted and not self._halted:
             self._halted = True
-            self._emergency_cancel()
+            for command in self.core.emergency_cancels():
+                self._outlet.accept(command, 0)
             self.on_failure()
         if self._keeper.is_due(core.dispatcher.log) and (memory := core.memory()) is not None:
             self._keeper.begin(memory[0])
@@ -370,16 +371,6 @@ class LiveRuntime:
         """Take note that time has passed in which nobody listened: what the broker said then is lost, as after a disconnect."""
         self.warn(text)
         self.put(Posted(self._outlet.speaks_to, Disconnected(text)))
-
-    def _emergency_cancel(self) -> None:
-        """Cancel what is open when those who would do it are the ones that failed."""
-        cells = self.core.dispatcher.cells
-        if all(name in cells and cells[name].live for name in ("desk", self._outlet.speaks_to)):
-            return
-        for cell in cells.values():
-            machine = cell.actor.machine if cell.entity and cell.actor is not None else None
-            if machine is not None and not machine.is_closed and machine.wire_id:
-                self._outlet.accept(CancelRequest(machine.wire_id), 0)
 
     def warn(self, text: str) -> None:
         """Say something that a person should know; from any thread."""

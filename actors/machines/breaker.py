@@ -2,7 +2,8 @@
 
 Repeated rejections may mend themselves: after a cooldown the breaker goes one step back, HALTED to REDUCING to ACTIVE.
 Every other halt waits for a person: by hand, by escalation, for orders whose outcome is unknown again and again, for books
-that differ from the broker's, for a journal that cannot be written, for an order that was given up and is there after all.
+that differ from the broker's, for a journal that cannot be written, for an order that was given up and is there after all,
+or of which more has filled than was ordered.
 A margin call trips nothing: it is recorded and counted, and what becomes of it is the broker's and the strategy's.
 """
 
@@ -29,6 +30,7 @@ class HaltReason(StrEnum):
     JOURNAL = "JOURNAL"
     ORDER_RESURFACED = "ORDER_RESURFACED"
     STRATEGY = "STRATEGY"
+    OVERFILL = "OVERFILL"
 
 
 MENDS = (HaltReason.REPEATED_REJECTIONS, HaltReason.COOLDOWN)

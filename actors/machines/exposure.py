@@ -12,6 +12,7 @@ from decimal import ROUND_CEILING, Decimal
 import msgspec
 
 from ..account_events import BooksDisagree, ExternalOrderGone, ExternalOrderSeen, SessionConnected, SymbolReleased
+from ..doubt_events import OrderReserved
 from ..events import (
     CashMoved,
     CashSettled,
@@ -192,6 +193,10 @@ class Exposure(msgspec.Struct):
                 left = max(event.quantity - filled, ZERO)
                 self._change(reservation, offered=Offer(event.quantity, left, event.price))
             return
+        self.reserved(event)
+
+    def reserved(self, event: OrderApproved | OrderReserved) -> None:
+        """Count what an order has open."""
         quantity, price = event.quantity, event.price
         self.open[event.client_order_id] = Reservation(
             event.account, event.symbol, event.side, quantity, quantity, price

@@ -126,6 +126,10 @@ class OrderMachine(msgspec.Struct, gc=False):
         ended = RANK[self.proof] >= R_NOT_FOUND or self.proof is DENIED
         return ended or (self.filled_quantity > 0 and self.filled_quantity >= self.order.quantity)
 
+    def is_filled_by(self, terms: Terms) -> bool:
+        """Whether what has filled is all that these terms want."""
+        return self.filled_quantity > 0 and self.filled_quantity >= terms.quantity
+
     @property
     def may_be_open(self) -> bool:
         """Whether something of it may be open at the broker: also of one that was given up and has resurfaced."""

@@ -114,6 +114,9 @@ def _executions(beliefs: Beliefs, snapshot: AccountSnapshot) -> tuple[list[Execu
             news.append(replace(execution, fill=replace(fill, recovered=True)))
             change = fill.quantity if known is None else fill.quantity - known.quantity
             added[order_id] = added.get(order_id, ZERO) + change
+        elif machine is not None and machine.covers.get(fill.fill_key, known).quantity < fill.quantity:
+            # It was taken back before we knew it, and may have been inferred from a total: what it was tells.
+            news.append(replace(execution, fill=replace(fill, recovered=True)))
     return news, added
 
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trading_world import World, accepted, executed
 
+from ordersmith.actors.doubt_events import OrderOverfilled
 from ordersmith.actors.events import (
     OrderAccepted,
     OrderCancelled,
@@ -125,6 +126,7 @@ def test_a_refused_cancel_leaves_the_order_working() -> None:
     world.cancel("o")
     world.broker.take()
     world.says(CancelRefused("o.0", "BUSY", "later"))
+    assert [type(command) for command in world.broker.take()] == [StatusRequest]
     assert (world.status("o").state, world.status("o").pending) == (SUBMITTED, ())
     assert world.cancel("o") == [True]
     assert world.broker.take() == [CancelRequest("o.0")]
@@ -199,6 +201,74 @@ def test_a_bust_takes_the_position_back() -> None:
     assert world.status("o").filled_quantity == 0
     assert world.held() == {}
     assert world.exposure.account("main").cash == 100_000
+
+
+def test_a_bust_of_an_order_that_was_filled_has_the_broker_asked_what_works() -> None:
+    """What is taken back may be open again: it counts, the broker is asked, and its answer closes the order."""
+    world = working()
+    world.says(executed("o.0", "k", 10, 9, 10))
+    assert world.exposure.open == {}
+    world.broker.take()
+    world.says(executed("o.0", "k", 4, 9, 4, revision=1))
+    status = world.status("o")
+    assert (status.state, status.filled_quantity) == (OrderState.PARTIALLY_FILLED, 4)
+    assert world.exposure.open["o"].remaining == 6
+    assert [type(command) for command in world.broker.take()] == [StatusRequest]
+    world.says(OrderFound("o.0", "b", BrokerOrderState.CANCELLED, D(4), D(9)))
+    assert world.status("o").state is OrderState.CANCELLED
+    assert world.exposure.open == {}
+
+
+def test_a_cancel_that_is_refused_has_the_broker_asked_once() -> None:
+    """Why it was refused is the broker's affair: the order may be over, and what tells is a look at it."""
+    world = working()
+    world.cancel("o")
+    world.broker.take()
+    world.says(CancelRefused("o.0", "TOO_LATE", "it is CANCELLED"))
+    assert [type(command) for command in world.broker.take()] == [StatusRequest]
+    world.says(OrderFound("o.0", "b", BrokerOrderState.CANCELLED, D(0), None))
+    assert world.status("o").state is OrderState.CANCELLED
+
+
+def test_what_the_broker_works_of_an_order_that_is_filled_is_cancelled() -> None:
+    """A replacement that raced with a fill may leave more at the broker than was wanted: it counts until it is gone."""
+    world = working()
+    world.says(executed("o.0", "k", 10, 9, 10))
+    world.broker.take()
+    world.says(OrderFound("o.0", "b", BrokerOrderState.WORKING, D(10), D(9), open_quantity=D(3)))
+    assert world.broker.take() == [CancelRequest("o.0")]
+    assert world.exposure.open["o"].remaining == 3
+    world.says(Cancelled("o.0"))
+    assert world.exposure.open == {}
+    assert world.status("o").state is FILLED
+
+
+def test_what_was_worked_of_an_order_that_has_ended_is_free_once_it_is_found_gone() -> None:
+    """The word that it works may have been from before the end: the next look at the order tells."""
+    world = working()
+    world.says(executed("o.0", "k", 10, 9, 10))
+    world.says(OrderFound("o.0", "b", BrokerOrderState.WORKING, D(4), D(9), open_quantity=D(6)))
+    world.says(CancelRefused("o.0", "TOO_LATE", "filled"))
+    assert "o" in world.exposure.open
+    world.says(OrderFound("o.0", "b", BrokerOrderState.DONE, D(10), D(9)))
+    assert world.exposure.open == {}
+
+
+def test_more_than_was_ordered_is_booked_and_is_an_alarm() -> None:
+    """Nothing is clipped: the position is what the broker says, and trading halts until a person has looked."""
+    world = working()
+    world.says(OrderFound("o.0", "b", BrokerOrderState.DONE, D(12), D(9)))
+    assert world.held() == {"A": 12}
+    assert [(event.ordered, event.filled) for event in world.events(OrderOverfilled)] == [(10, 12)]
+    assert world.backtest.dispatcher.view("circuit_breaker").reason == "OVERFILL"
+
+
+def test_an_order_that_is_restated_to_what_has_filled_leaves_memory_like_any_other() -> None:
+    """It closes without a fill or a cancel of its own, and the desk counts it as closed all the same."""
+    world = working()
+    world.says(executed("o.0", "k", 4, 9, 4), Restated("o.0", Terms(D(4), D(9)), "split"))
+    assert world.status("o").state is FILLED
+    assert "o" in world.backtest.dispatcher.cells["desk"].actor.state.closed
 
 
 # --- Replace -----------------------------------------------------------------------------------------------------------

@@ -78,6 +78,20 @@ def test_a_correction_that_we_missed_is_told() -> None:
     assert not any(isinstance(told, Executed) for told in reconcile(us.beliefs(), broker.snapshot(us.number)).reports)
 
 
+def test_what_was_taken_back_before_we_knew_it_is_told_with_what_it_was() -> None:
+    """Its quantity was inferred from a total, and its bust alone does not say how much of that it was."""
+    broker = BrokersAccount([brokers("o", fill("1", 4), fill("2", 3))])
+    us = believing(broker, {"o": 0})
+    us.execute(Executed("o.0", fill("2", 3), D(7)))
+    us.execute(Executed("o.0", fill("1", 0, revision=1), D(3)))
+    assert us.machines["o"].filled_quantity == 7
+    broker.orders["o"].executions = (fill("1", 4), fill("2", 3), fill("1", 0, revision=1))
+    for report in reconcile(us.beliefs(), broker.snapshot(us.number)).reports:
+        if isinstance(report, Executed):
+            us.execute(report)
+    assert us.machines["o"].filled_quantity == 3
+
+
 def test_without_executions_the_cumulative_quantity_tells() -> None:
     """A broker that keeps no executions repairs by what it says of the order."""
     broker = BrokersAccount([brokers("o", fill("1", 4), fill("2", 3))], tells_executions=False)
