@@ -3,17 +3,19 @@
 #   PYTHON  the interpreter that makes the environment      make demo PYTHON=python3.12
 #   VENV    where the environment lies                      make test VENV=.ci-venv
 #   ARGS    more arguments for the command behind a target  make test ARGS="-k dispatcher"
+#   STORM   how much of a storm                             make storm STORM="--seconds 60"
 
 new_enough = $(shell $(1) -c 'import sys; sys.exit(sys.version_info < (3, 11))' > /dev/null 2>&1 && echo $(1))
 PYTHON ?= $(or $(call new_enough,python3),$(call new_enough,python3.13),$(call new_enough,python3.12),\
 	$(call new_enough,python3.11),python3)
 VENV ?= .venv
 ARGS ?=
+STORM ?= --seeds 2500 --hours 4
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-crash lint format bench trace install install-dev clean distclean
+.PHONY: help demo test test-crash storm mutants lint format bench trace install install-dev clean distclean
 .DELETE_ON_ERROR:
 
 help: ## list the commands
@@ -29,6 +31,12 @@ test-crash: $(VENV)/.installed-dev ## kill a trading process at each crash point
 	$(VENV)/bin/python tests/kit/crash_rounds.py $(ARGS)
 	ORDERSMITH_TEST_ROUNDS=2 $(VENV)/bin/python -m pytest tests/end_to_end/test_long_live.py
 
+storm: $(VENV)/.installed-backtest ## simulate 10,000 broker-hours under faults and check what must always hold
+	$(VENV)/bin/ordersmith simulate $(STORM) $(ARGS)
+
+mutants: $(VENV)/.installed-dev ## plant bugs, one at a time, and see the storm find each
+	$(VENV)/bin/python tests/kit/storm_mutants.py $(ARGS)
+
 lint: $(VENV)/.installed-dev ## check style, layout and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -42,7 +50,7 @@ bench: $(VENV)/.installed-backtest ## compare the speed with other backtesters, 
 	$(VENV)/bin/python benchmarks/live.py
 	$(VENV)/bin/python benchmarks/run.py $(ARGS)
 
-trace: ## compare the demo's trace hash on every Python that is installed
+trace: ## compare the trace hashes of the demo and of a storm on every Python that is installed
 	$(PYTHON) tests/trace_across_pythons.py $(ARGS)
 
 install: $(VENV)/.installed-backtest ## make the environment that `make demo` needs

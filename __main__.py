@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 
 from . import __version__
+from .simulation import command
 from .supervisor import cli
 
 
 def main() -> int:
     """Run the command line of this process and return the exit status."""
-    return cli.main(sys.argv[1:], __version__)
+    return cli.main(sys.argv[1:], __version__, [command.add_parser])
 
 
 if __name__ == "__main__":

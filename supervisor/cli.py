@@ -13,8 +13,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from ..actors.errors import ConfigError, DataError
 
@@ -39,10 +40,13 @@ CONFIG is a YAML file; examples/all-settings.yaml has every key with its default
 
 WITH_CONFIG = ("backtest", "check")
 
+AddParser = Callable[[Any], None]
+"""Adds a command to the subparsers; the parser it adds sets `run`, from what was chosen to an exit status."""
 
-def main(arguments: Sequence[str] | None = None, version: str = "") -> int:
-    """Run a command and return its exit status."""
-    parser = _parser(version)
+
+def main(arguments: Sequence[str] | None = None, version: str = "", more: Sequence[AddParser] = ()) -> int:
+    """Run a command and return its exit status. `more` are commands of floors that this one does not know."""
+    parser = _parser(version, more)
     chosen = parser.parse_args(arguments)
     if chosen.command in WITH_CONFIG and chosen.config is None:
         chosen.config = _config_among(chosen.set)
@@ -77,7 +81,7 @@ def _run(chosen: argparse.Namespace) -> int:
     return run(chosen.config, overrides, out=chosen.out, as_json=chosen.json)
 
 
-def _parser(version: str) -> argparse.ArgumentParser:
+def _parser(version: str, more: Sequence[AddParser]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ordersmith",
         description=DESCRIPTION,
@@ -121,6 +125,8 @@ def _parser(version: str) -> argparse.ArgumentParser:
     control_commands.add_parsers(commands)
     journal_commands.add_parser(commands)
     replay_command.add_parser(commands)
+    for add_parser in more:
+        add_parser(commands)
     return parser
 
 

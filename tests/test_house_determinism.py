@@ -28,6 +28,12 @@ CONTRACT = (
     *(f"supervisor/{name}.py" for name in HEART),
 )
 
+# The storm's floor is bound as well, but for what a person starts. Its chance comes from seeds: others may name the type
+# `Random`, and only chance.py makes one. (The linter cannot tell those apart.)
+NOT_SIMULATED = ("simulation/running.py",)
+CHANCE = "simulation/chance.py"
+SEEDED = "imports random.Random"
+
 BANNED_MODULES = {"time", "random", "secrets", "uuid", "statistics"}
 BANNED_BUILTINS = {"id", "hash"}
 BANNED_NAMES = {
@@ -161,6 +167,23 @@ def contract_files() -> list[Path]:
     return sorted(path for pattern in CONTRACT for path in ROOT.glob(pattern.replace("/**", "/**/*.py")))
 
 
+def simulation_files() -> list[Path]:
+    """Return the files of the storm that the contract binds."""
+    return [path for path in sorted(ROOT.glob("simulation/**/*.py")) if _relative(path) not in NOT_SIMULATED]
+
+
+def simulation_findings(module: ast.Module, path: str) -> list[str]:
+    """Return what may differ between two runs of a storm's file: chance that is not seeded, besides all the rest."""
+    found = [line for line in Findings(module).lines if line.partition(": ")[2] != SEEDED]
+    made = [node for node in ast.walk(module) if isinstance(node, ast.Call) and ast.unparse(node.func) == "Random"]
+    unseeded = [node for node in made if path != CHANCE or not node.args]
+    return found + [f"{node.lineno}: makes a Random: take a stream of {CHANCE}" for node in unseeded]
+
+
+def _relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
 def relative_imports(path: Path) -> Iterator[Path]:
     """Yield the files beside `path` that it imports."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -173,6 +196,32 @@ def test_decisions_are_deterministic() -> None:
     """Actors, the simulated exchange and the dispatcher use nothing that may differ between two runs."""
     findings = {path: Findings(ast.parse(path.read_text(encoding="utf-8"))).lines for path in contract_files()}
     assert not [f"{path.relative_to(ROOT)}:{line}" for path, lines in findings.items() for line in lines]
+
+
+def test_a_storm_is_deterministic() -> None:
+    """What is simulated uses nothing that may differ between two runs, and no chance but that of its seed."""
+    findings = {_relative(path): ast.parse(path.read_text(encoding="utf-8")) for path in simulation_files()}
+    assert not [f"{path}:{line}" for path, module in findings.items() for line in simulation_findings(module, path)]
+    assert CHANCE in findings
+    assert all((ROOT / path).is_file() for path in NOT_SIMULATED)
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "count"),
+    [
+        ("simulation/broker.py", "from random import Random\ndef f(random: Random): return random.random()", 0),
+        ("simulation/broker.py", "from random import Random\nx = Random(1)", 1),
+        ("simulation/broker.py", "import random", 1),
+        ("simulation/broker.py", "from random import choice", 1),
+        ("simulation/broker.py", "import time", 1),
+        ("simulation/broker.py", "for x in {1, 2}: pass", 1),
+        (CHANCE, "from random import Random\nx = Random('1 a')", 0),
+        (CHANCE, "from random import Random\nx = Random()", 1),
+    ],
+)
+def test_chance_without_a_seed_is_found(path: str, text: str, count: int) -> None:
+    """The check of the storm accepts a stream that is handed in, and sees randomness that is made elsewhere or without a seed."""
+    assert len(simulation_findings(ast.parse(text), path)) == count
 
 
 def test_the_contract_covers_what_it_is_about() -> None:

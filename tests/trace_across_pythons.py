@@ -1,4 +1,4 @@
-"""Run the demo on every installed Python that we support and compare the trace hashes.
+"""Run the demo and a seed of the storm on every installed Python that we support and compare the trace hashes.
 
 One execution, one trace: the same configuration and seed must give the same hash everywhere. Each interpreter gets an
 environment of its own, `.ci-venv-<version>`, made by `make install`, so that this runs what constraints.txt names. The exit
@@ -21,12 +21,15 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 VERSIONS = ("3.11", "3.12", "3.13")
-BACKTEST = ("backtest", "examples/rebalance.yaml", "--json")
+COMMANDS = (
+    ("backtest", "examples/rebalance.yaml", "--json"),
+    ("simulate", "--seed", "1", "--hours", "4", "--json"),
+)
 FROM_A_MAKE_ABOVE = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL"}  # they would hand down its VENV and PYTHON
 
 
 class Trace(NamedTuple):
-    """What one interpreter made of the demo: a hash, or the reason why there is none."""
+    """What one interpreter made of the commands: their hashes, or the reason why there are none."""
 
     python: str
     hash: str = ""
@@ -42,7 +45,7 @@ def main() -> int:
         if interpreter is None:
             print(f"{version:<9} not installed", flush=True)
             continue
-        trace = run_demo(version, interpreter)
+        trace = run_all(version, interpreter)
         print(f"{trace.python:<9} {trace.hash or 'FAILED'}  {trace.seconds:6.2f} s", flush=True)
         if trace.failure:
             print(trace.failure, file=sys.stderr, flush=True)
@@ -58,7 +61,7 @@ def judge(traces: list[Trace]) -> tuple[bool, str]:
         return True, f"No Python {', '.join(VERSIONS)} was found."
     failed = [trace.python for trace in traces if trace.failure]
     if failed:
-        return True, f"The demo failed on Python {', '.join(failed)}."
+        return True, f"A command failed on Python {', '.join(failed)}."
     hashes = {trace.hash for trace in traces}
     if len(hashes) > 1:
         return True, f"{len(hashes)} different traces: the determinism contract is broken."
@@ -87,24 +90,26 @@ def candidates(version: str) -> Iterator[str]:
         yield from map(str, sorted(patches, key=_patch, reverse=True))
 
 
-def run_demo(version: str, interpreter: str) -> Trace:
-    """Install the package for `interpreter` and run the demo's backtest with it."""
+def run_all(version: str, interpreter: str) -> Trace:
+    """Install the package for `interpreter` and run the commands with it."""
     environment = f".ci-venv-{version}"
     installed = _run(["make", "--no-print-directory", "install", f"VENV={environment}", f"PYTHON={interpreter}"])
     if installed.returncode:
         return Trace(version, failure=installed.stdout + installed.stderr)
     python = ROOT / environment / "bin" / "python"
     full_version = _run([str(python), "-c", "import platform; print(platform.python_version())"]).stdout.strip()
-    began = time.perf_counter()
-    run = _run([str(python.with_name("ordersmith")), *BACKTEST])
-    seconds = time.perf_counter() - began
-    if run.returncode:
-        return Trace(full_version, failure=run.stdout + run.stderr, seconds=seconds)
-    try:
-        return Trace(full_version, hash=json.loads(run.stdout)["trace_hash"], seconds=seconds)
-    except (ValueError, KeyError, TypeError) as error:
-        failure = f"no trace_hash in the output ({error!r}):\n{run.stdout[:1000]}"
-        return Trace(full_version, failure=failure, seconds=seconds)
+    began, hashes = time.perf_counter(), []
+    for command in COMMANDS:
+        run = _run([str(python.with_name("ordersmith")), *command])
+        seconds = time.perf_counter() - began
+        if run.returncode:
+            return Trace(full_version, failure=run.stdout + run.stderr, seconds=seconds)
+        try:
+            hashes.append(json.loads(run.stdout)["trace_hash"])
+        except (ValueError, KeyError, TypeError) as error:
+            failure = f"no trace_hash in the output ({error!r}):\n{run.stdout[:1000]}"
+            return Trace(full_version, failure=failure, seconds=seconds)
+    return Trace(full_version, hash=" ".join(hashes), seconds=seconds)
 
 
 def _patch(interpreter: Path) -> tuple[int, ...]:
