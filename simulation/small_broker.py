@@ -28,7 +28,8 @@ from ..actors.ports import (
     StatusRequest,
 )
 from ..actors.snapshots import AccountSnapshot, SnapshotFailed, SyncAccount
-from .small_core import ACCOUNT, CAPABILITIES, CASH, PRICE, QUANTITY, SYMBOL, WIRE_ID
+from ..adapters.simulated.terms import CAPABILITIES
+from .small_core import ACCOUNT, CASH, PRICE, QUANTITY, SYMBOL, WIRE_ID
 
 BROKERS_ID = "b"
 

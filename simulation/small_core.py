@@ -32,7 +32,6 @@ from ..actors.model import Instrument, Order
 from ..actors.order_watch import WatchedOrder
 from ..actors.positions import Positions
 from ..actors.risk_gate import GateState, RiskGate
-from ..adapters.simulated.terms import CAPABILITIES
 
 T = TypeVar("T", bound=Hashable)
 
@@ -389,6 +388,3 @@ class SmallCore:
 def first_state() -> Folded:
     """Return a process before its first boot."""
     return Folded(None, Session(), Ledger(), GateState())
-
-
-__all__ = ["CAPABILITIES", "Boot", "Folded", "SmallCore", "Submit", "Ticked", "first_state"]

@@ -18,8 +18,9 @@ import msgspec
 
 from ..supervisor.dispatcher import ARITHMETIC
 from .small_rules import SmallRules
+from .small_state import Bounds, State, Step
 from .small_telling import told
-from .small_world import Bounds, SmallWorld, State, Step
+from .small_world import SmallWorld
 
 PATIENCE = 200
 """How many steps a state may take to come to rest when nothing goes wrong any more: some minutes of look-ups are fewer."""

@@ -17,7 +17,8 @@ from ..actors.model import OrderState
 from ..actors.ports import BrokerOrderState, CommandKind, NewOrder
 from .small_broker import BROKERS_ID, Truth, executions
 from .small_core import ACCOUNT, CASH, PRICE, QUANTITY, SYMBOL, Folded
-from .small_world import SmallWorld, State
+from .small_state import State
+from .small_world import SmallWorld
 
 NOT_THERE = (Proof.NOT_FOUND, Proof.NOT_SENT, Proof.DENIED)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from .small_core import BEGIN_NS, SECOND_NS
-from .small_world import SmallWorld, State
+from .small_state import State
+from .small_world import SmallWorld
 
 
 def told(world: SmallWorld, state: State) -> str:

@@ -25,13 +25,17 @@ from ordersmith.actors.snapshots import AccountSnapshot, Reconcile
 from storm_mutants_orders import ignored
 from storm_mutants_planting import Patch, mutant
 
+ACCOUNT = "main"
 LATER_THAN_ALL = 2**62
 
 
 def positions_of(books: Any) -> tuple[Position, ...]:
     """Return our own books in the words of a broker."""
     held = [(symbol, holding) for symbol, holding in books.holdings.items() if holding.quantity]
-    return tuple(Position("main", symbol, each.quantity, each.cost / each.quantity, ZERO) for symbol, each in held)
+    return tuple(
+        Position(account=ACCOUNT, symbol=symbol, quantity=each.quantity, average_price=each.cost / each.quantity)
+        for symbol, each in held
+    )
 
 
 # --- The session -----------------------------------------------------------------------------------------------------

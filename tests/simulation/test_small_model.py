@@ -33,8 +33,9 @@ from ordersmith.simulation.small_broker import Truth
 from ordersmith.simulation.small_core import CASH, ORDER_ID, WIRE_ID, Folded, SmallCore
 from ordersmith.simulation.small_model import Explored, SmallModel, main
 from ordersmith.simulation.small_rules import books_are_wrong, not_at_rest
+from ordersmith.simulation.small_state import Bounds, State, with_one, without
 from ordersmith.simulation.small_telling import told
-from ordersmith.simulation.small_world import Bounds, SmallWorld, State, with_one, without
+from ordersmith.simulation.small_world import SmallWorld
 
 CALM = Bounds(lost=0, doubled=0, crashes=0, cancels=0, seconds=5)
 NO_CRASH = Bounds(lost=1, doubled=1, crashes=0, cancels=1, under_way=1, seconds=4)
