@@ -53,7 +53,7 @@ KEPT_CLOSED = 1000
 
 
 class DeskState(msgspec.Struct):
-    """Closed orders still in memory, oldest first; those that may leave it; the quarantined ones."""
+    """Closed orders still in memory, oldest first; those that leave it with the next order; the quarantined ones."""
 
     closed: dict[str, None] = msgspec.field(default_factory=dict)
     leaving: list[str] = msgspec.field(default_factory=list)
@@ -69,13 +69,12 @@ class Desk(Actor[DeskMessage]):
         self.state = DeskState()
         self._market = market
         self._default_account = default_account
+        self._guests: list[str] = []
 
     # --- Submit --------------------------------------------------------------------------------------------------------
 
     @handler
     def submit(self, message: SubmitOrders) -> None:
-        if self.state.leaving:
-            self._let_go()
         orders, reply_to = message.orders, message.reply_to
         slots = repeat(None) if reply_to is None else self.ctx.split(reply_to, len(orders))
         for order, slot in zip(orders, slots, strict=False):  # nobody who asked is any number of slots
@@ -100,6 +99,8 @@ class Desk(Actor[DeskMessage]):
 
     def _take(self, order: Order, slot: ReplyTo | None) -> None:
         ctx, order_id = self.ctx, order.client_order_id
+        if self.state.leaving or self._guests:
+            self._let_go()
         arrival = Arrival(ctx.now_ns, self._market.last_price(order.symbol))
         record = ctx.record(OrderSubmitted(order_id, order, arrival))
         ctx.spawn("orders", "order/" + order_id, (record,))
@@ -218,7 +219,7 @@ class Desk(Actor[DeskMessage]):
         if order is None and is_wanted:
             order = self.ctx.spawn("orders", "order/" + then.client_order_id, history)
             if isinstance(then, LateReport):
-                self.state.leaving.append(then.client_order_id)  # it may have come back for nothing
+                self._guests.append(then.client_order_id)  # it may have come back for nothing
         if not isinstance(then, BringBack):
             self.ctx.tell(self.ctx.refer("desk"), then)
             return
@@ -289,14 +290,20 @@ class Desk(Actor[DeskMessage]):
     def _let_go(self) -> None:
         """Stop the order actors that have been closed for long and still are; stopping one that is gone already does nothing."""
         ctx = self.ctx
-        for order_id in self.state.leaving:
+        for order_id in (*self.state.leaving, *self._guests):
             name = "order/" + order_id
             order = ctx.find(name)
             if order is not None and ctx.view(name).is_closed:
                 ctx.stop(order)
-        self.state.leaving = []
+        self._guests = []
 
     # --- Fold ----------------------------------------------------------------------------------------------------------
+
+    @fold
+    def _submitted(self, event: OrderSubmitted, record: Record) -> None:
+        """Whoever was leaving has been stopped in the turn that took this order."""
+        if self.state.leaving:
+            self.state.leaving = []
 
     @fold
     def _restated(self, event: OrderReplaced | OrderRestated, record: Record) -> None:

@@ -89,6 +89,11 @@ def _digests(core: Core) -> dict[str, str]:
     cells = core.dispatcher.cells
     with localcontext(ARITHMETIC):
         states = {name: cells[name].actor.snapshot() for name in FOLDED}
-        orders = [(order_id_of(cell.name), cell.actor.machine.status()) for cell in cells.values() if cell.entity]
+        leaving = dict.fromkeys(cells["desk"].actor.state.leaving)
+        orders = [
+            (order_id, cell.actor.machine.status())
+            for cell in cells.values()
+            if cell.entity and (order_id := order_id_of(cell.name)) not in leaving
+        ]
     states["orders"] = repr(sorted(orders, key=lambda each: each[0])).encode()
     return {name: hashlib.sha256(state).hexdigest()[:16] for name, state in states.items()}

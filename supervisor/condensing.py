@@ -63,6 +63,5 @@ def _folded(dispatcher: Dispatcher, states: dict[str, bytes], records: list[Reco
                 if fold is not None:
                     fold(actor, record.event, record)
     desk, gate = actors["desk"].state, actors["risk_gate"].state
-    desk.leaving = []  # they have left
     in_memory = dict.fromkeys([*desk.closed, *desk.quarantined, *gate.exposure.open])
     return {**{name: actor.snapshot() for name, actor in actors.items()}, ORDERS: ENCODER.encode(list(in_memory))}

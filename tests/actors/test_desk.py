@@ -239,6 +239,17 @@ def test_only_so_many_closed_orders_stay_in_memory(crowded: World) -> None:
     assert sum(crowded.backtest.states().values()) == len(crowded.events(OrderSubmitted)) == 16
 
 
+def test_who_leaves_memory_is_told_by_the_records_alone(crowded: World) -> None:
+    """A desk that is rebuilt, at any moment, is the one that was: what it lets go is in no handler's hands."""
+    dispatcher = crowded.backtest.dispatcher
+    for step in range(3):
+        crowded.submit(buy(f"x{step}", 0))
+        cell = dispatcher.cells["desk"]
+        before = cell.actor.snapshot()
+        dispatcher.rebuild(cell, cell.spec.factory())
+        assert cell.actor.snapshot() == before
+
+
 def test_an_old_order_still_has_its_status(crowded: World) -> None:
     """The records answer for an order that has left memory, and for its id."""
     status = crowded.status("old")
