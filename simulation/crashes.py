@@ -104,8 +104,8 @@ class Crashes:
         process = self.process
         if process is None or not process.alive:
             return None
-        orders = self._orders(process)
-        if orders and self._random.random() < 0.4:
+        orders = [cell for cell in self._orders(process) if cell.actor and not cell.actor.machine.is_closed]
+        if orders and self._random.random() < 0.4:  # one that is closed would hardly ever hear anything
             return self._random.choice(orders)
         return process.core.dispatcher.cells.get(self._random.choice(ACTORS))
 
