@@ -5,9 +5,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import Any
 
+from msgspec.structs import replace
+
 from ...actors.doubt_events import JournalFailed
 from ...actors.messages import CancelOrders, GetAccountInfo, GetOrderStatus, GetPositions, HaltTrading, SubmitOrders
-from ...actors.model import ZERO, OrderStatus
+from ...actors.model import ZERO, Order, OrderStatus
 from .journal import Journal
 from .violations import Violations
 
@@ -71,6 +73,7 @@ class Answers:
             wanted = request.orders[index].client_order_id
             if wanted and wanted != order_id:
                 self._violations.add("I8", f"who submitted {wanted} was told of {order_id}")
+            self._same_terms(request.orders[index], order_id)
         if status.last_record > self._journal.last:
             text = f"{type(request).__name__} was told of record {status.last_record} of order {order_id}, durable is {self._journal.last}"
             if type(request) not in WITHOUT_A_JOURNAL:
@@ -89,6 +92,16 @@ class Answers:
         if filled != status.filled_quantity:
             text = f"order {order_id} was told to have {status.filled_quantity} filled; record {status.last_record} makes it {filled}"
             self._violations.add("I8", text)
+
+    def _same_terms(self, wanted: Any, order_id: str) -> None:
+        """Judge an order that is taken for one that there is: it must be the same, or an intent would be lost without a word."""
+        known = self._journal.orders.get(order_id)
+        if known is None or not isinstance(wanted, Order) or not wanted.client_order_id:
+            return
+        if not wanted.account:
+            wanted = replace(wanted, account=known.order.account)
+        if wanted != known.order:
+            self._violations.add("I1", f"who submitted {wanted} was told of {known.order}")
 
     def at_rest(self) -> None:
         """Look for questions that nobody has answered."""

@@ -130,7 +130,7 @@ class Journal:
         self.is_opened = False
         self.surprised: dict[str, int] = {}
         self.last_surprise = 0
-        self.trading_state, self.epoch = TradingState.ACTIVE, 0
+        self.trading_state, self.epoch, self.reason = TradingState.ACTIVE, 0, ""
 
     @property
     def last(self) -> int:
@@ -282,4 +282,4 @@ class Journal:
         self.cash += event.amount
 
     def _state_changed(self, event: TradingStateChanged, record: Record) -> None:
-        self.trading_state, self.epoch = event.state, event.epoch
+        self.trading_state, self.epoch, self.reason = event.state, event.epoch, event.reason

@@ -18,6 +18,7 @@ from ...actors.events import (
 from ...actors.messages import SubmitOrders
 from ...actors.model import Fill, Order
 from .answers import Answers
+from .books import Books
 from .broker_truth import BrokerTruth, client_id_of
 from .exposure import Exposure
 from .fills import Fills
@@ -54,14 +55,16 @@ class Oracle:
         self._exposure = Exposure(limits, self._journal, self._truth, self._prices, found)
         self._answers = Answers(self._journal, found)
         self._supervision = Supervision(found)
+        self._books = Books(self._journal, found)
         self._resting = Resting(self._journal, self._truth, found)
         self._before: dict[type, Callable[[Any, Record], None]] = {
             OrderRejected: self._proofs.rejected,
             OrderCancelled: self._proofs.cancelled,
         }
         self._after: dict[type, Callable[[Any, Record], None]] = {
+            **dict.fromkeys(self._books.on_durable, self._books.durable),
             OrderFilled: self._fills.filled,
-            OrderApproved: lambda event, record: self._exposure.approved(event.client_order_id, record.number),
+            OrderApproved: self._approval_booked,
             PositionAdjusted: self._adjustment_booked,
         }
         self._stated: dict[type, Callable[[Any], None]] = {
@@ -133,6 +136,7 @@ class Oracle:
         if restored_to is not None:
             self._journal.restore(restored_to)
             self._exposure.restored()
+            self._books.restored()
         self._sends.booted()
         self._answers.booted()
         self._prices.booted()
@@ -153,6 +157,7 @@ class Oracle:
             if check is not None:
                 check(event)
         self._answers.stated(kinds)
+        self._sends.turned()
 
     def durable(self, records: Sequence[Record]) -> None:
         journal, before, after, exposure = self._journal, self._before, self._after, self._exposure
@@ -170,7 +175,12 @@ class Oracle:
             if isinstance(event, OrderEvent):
                 exposure.refresh(event.client_order_id)
 
+    def _approval_booked(self, event: OrderApproved, record: Record) -> None:
+        self._exposure.approved(event.client_order_id, record.number)
+        self._books.durable(event, record)
+
     def _adjustment_booked(self, event: PositionAdjusted, record: Record) -> None:
+        self._books.durable(event, record)
         self._truth.unsettled.pop(event.symbol, None)
 
     def asked(self, ask: int, request: Any) -> None:

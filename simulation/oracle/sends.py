@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...actors.account_events import SessionConnected, SessionRefused
+from ...actors.doubt_events import JournalFailed
 from ...actors.events import Booted, Escalated, SessionClosed, SessionOpened, TradingStateChanged
 from ...actors.messages import SubmitOrders
 from ...actors.model import Order, Purpose, TradingState
@@ -20,6 +21,10 @@ from .watch import Written
 
 STOPPED_BY_A_HALT = frozenset({Purpose.ENTRY, Purpose.CHILD, Purpose.EXIT})
 
+COOLDOWN = "COOLDOWN"
+MENDS = frozenset({"REPEATED_REJECTIONS", COOLDOWN})
+"""Why trading may be restricted so that time alone ends it; all else waits for a person."""
+
 
 class Sends:
     """Looks at everything that is written."""
@@ -30,8 +35,8 @@ class Sends:
         self._reported = ""
         self._was_read = False
         self._is_ready = False
-        self._given_up = ""
-        self._state, self._epoch = TradingState.ACTIVE, 0
+        self._given_up = self._must_halt_for = ""
+        self._state, self._epoch, self._reason = TradingState.ACTIVE, 0, ""
         self._asked_again: dict[str, None] = {}
         self._doubled: dict[str, int] = {}
         self.on_stated: dict[type, Callable[[Any], None]] = {
@@ -42,6 +47,7 @@ class Sends:
             SessionRefused: self._not_ready,
             Booted: self._not_ready,
             Escalated: self._escalated,
+            JournalFailed: self._journal_failed,
         }
 
     # --- What holds --------------------------------------------------------------------------------------------------------
@@ -56,8 +62,9 @@ class Sends:
 
     def booted(self) -> None:
         """Begin with what the journal holds."""
-        self._is_ready, self._given_up = False, ""
+        self._is_ready, self._given_up, self._must_halt_for = False, "", ""
         self._state, self._epoch = self._journal.trading_state, self._journal.epoch
+        self._reason = self._journal.reason
 
     def submitted(self, request: SubmitOrders) -> None:
         """Remember the ids that a caller gives again after the journal has lost them: nobody could know them."""
@@ -67,7 +74,11 @@ class Sends:
                     self._asked_again[order.client_order_id] = None
 
     def _state_changed(self, event: TradingStateChanged) -> None:
-        self._state, self._epoch = event.state, event.epoch
+        if event.reason == COOLDOWN and self._reason not in MENDS:
+            self._violations.add("I14", f"{self._state} for {self._reason} was ended by a cooldown")
+        self._state, self._epoch, self._reason = event.state, event.epoch, event.reason
+        if event.state is TradingState.HALTED:
+            self._must_halt_for = ""
 
     def _opened(self, event: SessionOpened) -> None:
         self._is_ready = self._was_read
@@ -77,6 +88,16 @@ class Sends:
 
     def _escalated(self, event: Escalated) -> None:
         self._given_up = event.supervisor
+
+    def _journal_failed(self, event: JournalFailed) -> None:
+        if self._state is not TradingState.HALTED:
+            self._must_halt_for = event.text
+
+    def turned(self) -> None:
+        """Judge a turn of the pump that has ended: whatever must halt trading has done so by now."""
+        if self._must_halt_for and not self._given_up:
+            self._violations.add("I14", f"the journal failed ({self._must_halt_for}) and trading is {self._state}")
+        self._must_halt_for = ""
 
     # --- What is written -----------------------------------------------------------------------------------------------------
 
@@ -130,6 +151,9 @@ class Sends:
             self._violations.add(
                 "I14", f"{_name(command)} ({self._purpose(command)}) was written while trading is HALTED"
             )
+        late_ns = self._violations.clock() - command.not_after_ns
+        if late_ns > 0:  # whoever has looked for it since its deadline may have given it up
+            self._violations.add("I2", f"{_name(command)} was written {late_ns / 1e9:.3f} s after its deadline")
         if self._given_up:
             self._violations.add("I19", f"{_name(command)} was written after supervisor {self._given_up} had given up")
 

@@ -17,15 +17,15 @@ from collections.abc import Iterable
 from multiprocessing import get_context
 from typing import NamedTuple
 
-import ordersmith.simulation.world  # noqa: F401 - all that can be patched must be there
-import storm_mutants_account
-import storm_mutants_orders
-import storm_mutants_process
+import storm_mutants_account  # noqa: F401 - each enters its bugs
+import storm_mutants_orders  # noqa: F401
+import storm_mutants_process  # noqa: F401
+from storm_mutants_planting import MUTANTS, Mutant, planted, weather
+
+from ordersmith.simulation.faults import Fault
 from ordersmith.simulation.outcome import Outcome
 from ordersmith.simulation.runs import BROKEN_OFF, Run, simulate
-from storm_mutants_planting import MUTANTS, Mutant, planted
 
-GROUPS = (storm_mutants_orders, storm_mutants_account, storm_mutants_process)
 HOURS = 4
 MOST_HOURS = 1_000
 
@@ -50,13 +50,13 @@ def hunt(name: str, most_hours: int, first_seed: int) -> Hunt:
     text = ""
     for seed in range(first_seed, first_seed + most_hours // HOURS):
         hours += HOURS
-        outcome = run_with(bug, seed)
+        outcome = storm_with(bug, seed)
         found = invariants(outcome)
         if BROKEN_OFF in found:
             broken_off += 1
             text = text or outcome.violations[-1].text.splitlines()[-1]
         found = tuple(each for each in found if each != BROKEN_OFF)
-        if found and run_with(None, seed, like=bug).violations:
+        if found and storm(bug, seed).violations:
             unsure += 1  # the product has a bug of its own there
         elif found:
             first = next(each for each in outcome.violations if each.invariant != BROKEN_OFF)
@@ -65,19 +65,16 @@ def hunt(name: str, most_hours: int, first_seed: int) -> Hunt:
     return Hunt(name, (), hours, 0, text, broken_off, unsure, time.perf_counter() - began)
 
 
-def run_with(bug: Mutant | None, seed: int, *, like: Mutant | None = None) -> Outcome:
-    """Run a seed with a bug, or with none in the storm of the one that it is compared with."""
-    storm = bug or like
-    assert storm is not None
+def storm(bug: Mutant, seed: int) -> Outcome:
+    """Run a seed of the storm that shows a bug, without it."""
+    with weather(bug):
+        return simulate(Run(seed, bug.profile, HOURS, tuple(Fault[name].value for name in bug.faults)))
+
+
+def storm_with(bug: Mutant, seed: int) -> Outcome:
+    """Run a seed with a bug."""
     with planted(bug):
-        return simulate(Run(seed, storm.profile, HOURS, faults_of(storm)))
-
-
-def faults_of(bug: Mutant) -> tuple[str, ...]:
-    """Return the faults of a bug's storm as a run has them."""
-    from ordersmith.simulation.faults import Fault
-
-    return tuple(Fault[name].value for name in bug.faults)
+        return storm(bug, seed)
 
 
 def invariants(outcome: Outcome) -> tuple[str, ...]:
@@ -112,7 +109,9 @@ def row(found: Hunt) -> str:
     if not found.caught_by and found.broken_off:
         what = f"{BROKEN_OFF} only ({found.broken_off})"
     seed = found.seed or "-"
-    return f"{found.name:<42} {what:<20} {found.hours:>6} {seed:>6} {found.seconds:>7.1f}  {MUTANTS[found.name].meaning}"
+    return (
+        f"{found.name:<42} {what:<20} {found.hours:>6} {seed:>6} {found.seconds:>7.1f}  {MUTANTS[found.name].meaning}"
+    )
 
 
 def main() -> int:

@@ -6,27 +6,28 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
+from storm_mutants_orders import ignored
+from storm_mutants_planting import Patch, mutant
 
-from ordersmith.actors.account_events import SessionConnected
 from ordersmith.actors.account_reader import AccountReader
 from ordersmith.actors.broker_connection import EVENT_OF, BrokerConnection
 from ordersmith.actors.circuit_breaker import CircuitBreaker
 from ordersmith.actors.events import OrderInDoubt, SessionOpened
-from ordersmith.actors.machines import account_checks, order_checks, reconcile, risk, session
+from ordersmith.actors.machines import account_checks, reconcile, risk, session
 from ordersmith.actors.machines.breaker import BreakerState
 from ordersmith.actors.machines.exposure import Exposure, Reservation
 from ordersmith.actors.machines.position import Ledger
 from ordersmith.actors.machines.risk import Case
 from ordersmith.actors.model import ZERO, Position, Side
-from ordersmith.actors.order import Order
-from ordersmith.actors.ports import Connected
+from ordersmith.actors.ports import Cancelled, Connected
 from ordersmith.actors.risk_gate import RiskGate
 from ordersmith.actors.snapshots import AccountSnapshot, Reconcile
-from storm_mutants_orders import ignored
-from storm_mutants_planting import Patch, mutant
+from ordersmith.simulation.world import LIMITS
 
 ACCOUNT = "main"
 LATER_THAN_ALL = 2**62
+TIGHT = {"LIMITS": msgspec.structs.replace(LIMITS, max_position_quantity=Decimal(100))}
+"""A world in which orders often would go beyond what may be held."""
 
 
 def positions_of(books: Any) -> tuple[Position, ...]:
@@ -131,8 +132,6 @@ def executions_of_reads_skipped(patch: Patch) -> None:
 
 @mutant("an order that the account does not list counts as cancelled")
 def unlisted_order_read_as_cancelled(patch: Patch) -> None:
-    from ordersmith.actors.ports import Cancelled
-
     def wrap(before: Any) -> Any:
         def repairs_of(beliefs: Any, snapshot: Any) -> Any:
             repairs = before(beliefs, snapshot)
@@ -144,7 +143,11 @@ def unlisted_order_read_as_cancelled(patch: Patch) -> None:
     patch.function(reconcile.reconcile, wrap)
 
 
-@mutant("open orders in the account that are not ours are not counted")
+@mutant(
+    "open orders in the account that are not ours are not counted",
+    profile="hurricane",
+    faults=("OLD_JOURNAL", "MANUAL_ORDER"),
+)
 def external_orders_ignored(patch: Patch) -> None:
     def wrap(before: Any) -> Any:
         return lambda beliefs, snapshot: msgspec.structs.replace(before(beliefs, snapshot), seen=())
@@ -155,7 +158,11 @@ def external_orders_ignored(patch: Patch) -> None:
 # --- Books -----------------------------------------------------------------------------------------------------------
 
 
-@mutant("what happens to the account is booked as often as it is told", faults=("DUPLICATED", "DIVIDEND", "SPLIT"))
+@mutant(
+    "what happens to the account is booked as often as it is told",
+    profile="hurricane",
+    faults=("DUPLICATED", "DIVIDEND", "SPLIT"),
+)
 def activity_booked_twice(patch: Patch) -> None:
     def wrap(before: Any) -> Any:
         def book(self: Any, message: Any) -> None:
@@ -187,7 +194,9 @@ def without(patch: Patch, *unwanted: Any) -> None:
     def wrap(before: Any) -> Any:
         def checks_under(limits: Any, *, journal_falls_behind: bool = True) -> Any:
             table = before(limits, journal_falls_behind=journal_falls_behind)
-            return {purpose: tuple(each for each in checks if each not in unwanted) for purpose, checks in table.items()}
+            return {
+                purpose: tuple(each for each in checks if each not in unwanted) for purpose, checks in table.items()
+            }
 
         return checks_under
 
@@ -199,7 +208,7 @@ def halt_does_not_stop_entries(patch: Patch) -> None:
     without(patch, risk.trading_state)
 
 
-@mutant("what was approved before a halt is approved still")
+@mutant("a halt leaves approvals as they are")
 def halt_keeps_the_epoch(patch: Patch) -> None:
     def wrap(before: Any) -> Any:
         def change(self: Any, state: Any, reason: Any, text: str) -> Any:
@@ -225,12 +234,12 @@ def frozen_symbol_traded(patch: Patch) -> None:
     without(patch, account_checks.symbol_frozen)
 
 
-@mutant("positions have no limit")
+@mutant("positions have no limit", world=TIGHT)
 def position_limit_off(patch: Patch) -> None:
     without(patch, risk.position)
 
 
-@mutant("an order in doubt holds no exposure")
+@mutant("an order in doubt holds no exposure", world=TIGHT)
 def exposure_of_doubt_dropped(patch: Patch) -> None:
     def released(self: Any, event: OrderInDoubt, record: Any) -> None:
         self.state.exposure._release(event.client_order_id)
@@ -238,7 +247,7 @@ def exposure_of_doubt_dropped(patch: Patch) -> None:
     patch.item(RiskGate.folds, OrderInDoubt, released)
 
 
-@mutant("a gate that begins anew knows no open orders")
+@mutant("a gate that begins anew knows no open orders", world=TIGHT)
 def open_orders_forgotten_at_boot(patch: Patch) -> None:
     def wrap(before: Any) -> Any:
         def booted(self: Any) -> None:
@@ -251,7 +260,7 @@ def open_orders_forgotten_at_boot(patch: Patch) -> None:
     patch.method(Exposure, "booted", wrap)
 
 
-@mutant("sells that are open already do not count")
+@mutant("sells that are open already do not count", world=TIGHT)
 def pending_sells_not_counted(patch: Patch) -> None:
     def wrap(before: Any) -> Any:
         def worst_after(self: Any) -> Decimal:
@@ -267,7 +276,7 @@ def pending_sells_not_counted(patch: Patch) -> None:
     patch.method(Case, "worst_after", wrap)
 
 
-@mutant("a replacement reserves its own terms only, while the order still works on the old ones")
+@mutant("a replacement reserves its own terms only, while the order still works on the old ones", world=TIGHT)
 def replacement_reserves_new_terms_only(patch: Patch) -> None:
     def wrap(before: Any) -> Any:
         def held(self: Any) -> Any:
@@ -279,7 +288,7 @@ def replacement_reserves_new_terms_only(patch: Patch) -> None:
     patch.method(Reservation, "held", wrap)
 
 
-@mutant("what is filled is taken off a replacement twice")
+@mutant("what is filled is taken off a replacement twice", world=TIGHT)
 def fills_counted_twice_in_a_replacement(patch: Patch) -> None:
     def wrap(before: Any) -> Any:
         def check_replace(self: Any, message: Any) -> None:

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+from storm_mutants_planting import Patch, Wrap, mutant
+
+from ordersmith.actors.broker_connection import BrokerConnection
 from ordersmith.actors.desk import Desk
-from ordersmith.actors.events import CancelReason, OrderCancelled, OrderRejected
-from ordersmith.actors.machines.doubt import LookUps, overdue
+from ordersmith.actors.doubt_events import OrderNotFound
+from ordersmith.actors.events import CancelReason, OrderCancelled, OrderRejected, OrderReplaceRefused
+from ordersmith.actors.machines import reconcile
+from ordersmith.actors.machines.doubt import Doubt, LookUps, overdue
+from ordersmith.actors.machines.fills import Totals
 from ordersmith.actors.machines.order import OrderMachine
 from ordersmith.actors.machines.order_changes import CHANGES
 from ordersmith.actors.machines.order_table import Proof
 from ordersmith.actors.messages import ApprovedOrder, PlaceOrder
 from ordersmith.actors.order import Order
 from ordersmith.actors.order_doubt import DoubtfulOrder
-from ordersmith.actors.ports import BrokerOrderState, CommandKind
-from storm_mutants_planting import Patch, Wrap, mutant
+from ordersmith.actors.ports import CommandKind
 
 VALIDITY_NS = 10_000_000_000
 
@@ -103,8 +109,6 @@ def cumulative_added(patch: Patch) -> None:
 
 def cumulative_as_totals(cumulative: Any) -> Any:
     """Return what a statement of a total would be as a change."""
-    from ordersmith.actors.machines.fills import Totals
-
     return Totals(cumulative.quantity, cumulative.notional or cumulative.quantity, cumulative.commission or 0)
 
 
@@ -175,9 +179,6 @@ def early_look_ups_count(patch: Patch) -> None:
 
         return not_found
 
-    from ordersmith.actors.doubt_events import OrderNotFound
-    from ordersmith.actors.machines.doubt import Doubt
-
     patch.item(CHANGES, OrderNotFound, wrap(CHANGES[OrderNotFound]))
     patch.method(Doubt, "is_news", lambda before: lambda self, event, not_after_ns: before(self, event, 0))
 
@@ -210,23 +211,29 @@ def unanswered_cancel_read_as_cancelled(patch: Patch) -> None:
     patch.method(DoubtfulOrder, "outcome_unknown", wrap)
 
 
-@mutant("a cancel without an answer is never looked after")
+@mutant("what has no answer is never put in doubt", faults=("ANSWER_LOST", "PARTIAL_FILL"))
 def doubt_without_a_timer(patch: Patch) -> None:
     patch.method(DoubtfulOrder, "look", ignored)
 
 
-@mutant("a boot leaves what had no answer as if the answer still could come")
-def doubt_not_opened_after_a_boot(patch: Patch) -> None:
-    patch.method(DoubtfulOrder, "recover", ignored)
+@mutant("nobody asks the broker for an order that has no answer", faults=("ANSWER_LOST", "PARTIAL_FILL", "POWER_CUT"))
+def never_looked_up(patch: Patch) -> None:
+    def wrap(before: Any) -> Any:
+        return lambda beliefs, snapshot: msgspec.structs.replace(before(beliefs, snapshot), asks=(), absent=())
+
+    patch.method(BrokerConnection, "query", ignored)
+    patch.function(reconcile.reconcile, wrap)
 
 
 # --- Legs ------------------------------------------------------------------------------------------------------------
 
 
-@mutant("a replacement that was refused leaves its id to the next one")
+@mutant(
+    "a replacement that was refused leaves its id to the next one",
+    profile="hurricane",
+    faults=("REJECTED", "REPLACE_RACE", "PARTIAL_FILL"),
+)
 def leg_id_used_again(patch: Patch) -> None:
-    from ordersmith.actors.events import OrderReplaceRefused
-
     def wrap(before: Any) -> Any:
         def refused(machine: Any, event: Any, at_ns: int) -> None:
             if not event.denied and machine.next_wire_id:
@@ -238,7 +245,7 @@ def leg_id_used_again(patch: Patch) -> None:
     patch.item(CHANGES, OrderReplaceRefused, wrap(CHANGES[OrderReplaceRefused]))
 
 
-@mutant("open orders are not changed by a split", profile="hurricane")
+@mutant("open orders are not changed by a split", profile="hurricane", faults=("SPLIT", "PARTIAL_FILL"))
 def split_not_applied_to_open_orders(patch: Patch) -> None:
     patch.method(Order, "restated", ignored)
 
@@ -253,21 +260,6 @@ def refused_cancel_read_as_cancelled(patch: Patch) -> None:
         return cancel_refused
 
     patch.method(Order, "cancel_refused", wrap)
-
-
-@mutant("an order that is found with a final state is taken to be as filled as we know")
-def total_of_an_ended_order_ignored(patch: Patch) -> None:
-    import msgspec
-
-    def wrap(before: Any) -> Any:
-        def found(self: Any, message: Any) -> None:
-            if message.state is not BrokerOrderState.WORKING:
-                message = msgspec.structs.replace(message, cumulative_quantity=self.machine.filled_quantity)
-            before(self, message)
-
-        return found
-
-    patch.method(Order, "found", wrap)
 
 
 # --- The desk --------------------------------------------------------------------------------------------------------

@@ -7,9 +7,11 @@ product knows nothing of it: whoever leaves `planted` finds everything as it was
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
+
+from ordersmith.simulation import world
 
 PRODUCT = "ordersmith."
 JUDGE = "ordersmith.simulation.oracle"
@@ -79,13 +81,18 @@ def _family(cls: type) -> Iterator[type]:
 
 
 class Mutant(NamedTuple):
-    """A bug. `faults` are the only ones that its seeds have, if any are named; without them the profile says which."""
+    """A bug, and the storm that shows it.
+
+    `faults` are the only ones that its seeds have, if any are named; without them the profile says which. `world` are constants
+    of the simulated world that are others in that storm, with the bug and without it.
+    """
 
     name: str
     meaning: str
     plant: Callable[[Patch], None]
-    profile: str
-    faults: tuple[str, ...]
+    profile: str = "storm"
+    faults: tuple[str, ...] = ()
+    world: Mapping[str, Any] = {}
 
 
 MUTANTS: dict[str, Mutant] = {}
@@ -93,22 +100,30 @@ MUTANTS: dict[str, Mutant] = {}
 
 
 def mutant(
-    meaning: str, *, profile: str = "storm", faults: tuple[str, ...] = ()
+    meaning: str, *, profile: str = "storm", faults: tuple[str, ...] = (), world: Mapping[str, Any] | None = None
 ) -> Callable[[Callable[[Patch], None]], Callable[[Patch], None]]:
     """Enter a bug in the table, called like the function that plants it."""
 
     def enter(plant: Callable[[Patch], None]) -> Callable[[Patch], None]:
         name = plant.__name__.replace("_", "-")
-        MUTANTS[name] = Mutant(name, meaning, plant, profile, faults)
+        MUTANTS[name] = Mutant(name, meaning, plant, profile, faults, world or {})
         return plant
 
     return enter
 
 
 @contextmanager
-def planted(bug: Mutant | None) -> Iterator[None]:
-    """Have a bug in the product; None is the product as it is."""
+def planted(bug: Mutant) -> Iterator[None]:
+    """Have a bug in the product."""
     with ExitStack() as stack:
-        if bug is not None:
-            bug.plant(Patch(stack))
+        bug.plant(Patch(stack))
+        yield
+
+
+@contextmanager
+def weather(bug: Mutant) -> Iterator[None]:
+    """Have the world of a bug, without the bug."""
+    with ExitStack() as stack:
+        for name, value in bug.world.items():
+            Patch(stack).attribute(world, name, value)
         yield

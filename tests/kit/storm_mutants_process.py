@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from storm_mutants_planting import Patch, mutant
 
-from ordersmith.actors.ports import NewOrder, ReplaceRequest
+from ordersmith.actors.circuit_breaker import CircuitBreaker
+from ordersmith.actors.machines.breaker import BreakerRules
+from ordersmith.actors.messages import CooldownOver
 from ordersmith.adapters import io_actor
 from ordersmith.adapters.simulated import sending
 from ordersmith.simulation.process import Process
@@ -16,7 +19,6 @@ from ordersmith.supervisor.core import Core
 from ordersmith.supervisor.dispatcher import Dispatcher
 from ordersmith.supervisor.lifecycle import Lifecycle
 from ordersmith.supervisor.timers import Timers
-from storm_mutants_planting import Patch, mutant
 
 # --- The output commit -----------------------------------------------------------------------------------------------
 
@@ -60,7 +62,7 @@ def commit_acknowledged_before_the_sync(patch: Patch) -> None:
 # --- Turns -----------------------------------------------------------------------------------------------------------
 
 
-@mutant("the records of a turn that crashed are kept")
+@mutant("the records of a turn that crashed are kept", profile="hurricane", faults=("ACTOR_CRASH", "PARTIAL_FILL"))
 def records_of_a_crashed_turn_kept(patch: Patch) -> None:
     def wrap(before: Any) -> Any:
         def abandon(self: Any, told: int, error: BaseException) -> None:
@@ -137,22 +139,21 @@ def rebuilt_from_the_snapshot_alone(patch: Patch) -> None:
     patch.method(Dispatcher, "rebuild", wrap)
 
 
-@mutant("timers that were replaced or forgotten are delivered")
+@mutant(
+    "a timer that was forgotten is delivered, and believed",
+    profile="hurricane",
+    faults=("REJECTED", "DISK_FULL", "DISK_STALL", "COMMIT_AMBIGUOUS"),
+    world={"BREAKER": BreakerRules(rejections=1)},
+)
 def stale_timers_delivered(patch: Patch) -> None:
-    patch.method(Timers, "disarm", lambda before: lambda self, cell, key: None)
-
-
-@mutant("a rebuilt actor gets the timers of the one before it")
-def timers_outlive_an_incarnation(patch: Patch) -> None:
     def wrap(before: Any) -> Any:
-        def rebuild(self: Any, cell: Any, actor: Any) -> None:
-            timers = cell.timers
-            before(self, cell, actor)
-            cell.timers = timers
+        def cooldown_over(self: Any, message: Any) -> None:
+            before(self, CooldownOver(self.state.epoch))
 
-        return rebuild
+        return cooldown_over
 
-    patch.method(Dispatcher, "rebuild", wrap)
+    patch.method(Timers, "disarm", lambda before: lambda self, cell, key: None)
+    patch.method(CircuitBreaker, "cooldown_over", wrap)
 
 
 # --- Boots -----------------------------------------------------------------------------------------------------------
@@ -209,12 +210,16 @@ def approval_not_checked_after_a_halt(patch: Patch) -> None:
     patch.function(sending.not_to_be_sent, wrap)
 
 
-@mutant("what is late is sent")
+@mutant("what is late is sent", faults=("RATE_LIMITED", "PARTIAL_FILL"), profile="hurricane")
 def deadline_not_looked_at(patch: Patch) -> None:
     patch.function(sending.not_to_be_sent, lambda before: lambda command, epoch, now_ns: before(command, epoch, 0))
 
 
-@mutant("what was approved under a session that is lost is sent under the next, before it is reconciled")
+@mutant(
+    "what was approved under a session that is lost is sent under the next, before it is reconciled",
+    profile="hurricane",
+    faults=("RATE_LIMITED", "DISCONNECT", "FLAPPING"),
+)
 def sent_under_the_next_session(patch: Patch) -> None:
     def wrap(before: Any) -> Any:
         def epoch(self: Any) -> int | None:
@@ -236,36 +241,27 @@ def dead_port_says_not_sent(patch: Patch) -> None:
     patch.function(io_actor.what_became_of, wrap)
 
 
-@mutant("the next port gets what waited for the one that died")
+@mutant("the next port gets what the one that died had not finished")
 def channel_kept_over_a_restart(patch: Patch) -> None:
-    def wrap(before: Any) -> Any:
+    left: list[Any] = []
+
+    def closing(before: Any) -> Any:
+        def close_port(self: Any, line: Any, reason: str) -> None:
+            left[:] = [self, *line.in_hand, *line.waiting]
+            before(self, line, reason)
+
+        return close_port
+
+    def opening(before: Any) -> Any:
         def run_port(self: Any, cell: Any) -> Any:
-            left = [] if last[0] is None or last[0][0] is not self else last[0][1]
             line = before(self, cell)
-            line.waiting.extend(left)
-            last[0] = (self, line.waiting)
+            if left and left[0] is self:
+                line.waiting.extend(left[1:])
+            left.clear()
             self._take_later()
             return line
 
         return run_port
 
-    last: list[Any] = [None]
-    patch.method(Process, "_run_port", wrap)
-
-
-@mutant("trading goes on after a supervisor gave up")
-def escalation_does_not_halt(patch: Patch) -> None:
-    def wrap(before: Any) -> Any:
-        def epoch(self: Any) -> int | None:
-            halted, self.lifecycle.halted = self.lifecycle.halted, False
-            try:
-                return before(self)  # type: ignore[no-any-return]
-            finally:
-                self.lifecycle.halted = halted
-
-        return epoch
-
-    patch.method(Core, "epoch", wrap)
-
-
-RISKY = (NewOrder, ReplaceRequest)
+    patch.method(Process, "close_port", closing)
+    patch.method(Process, "_run_port", opening)

@@ -79,7 +79,7 @@ def test_a_mutant_that_cannot_be_planted_whole_is_taken_out() -> None:
         raise ZeroDivisionError
 
     before = everything()
-    with pytest.raises(ZeroDivisionError), planted(Mutant("halfway", "", halfway, "storm", ())):
+    with pytest.raises(ZeroDivisionError), planted(Mutant("halfway", "", halfway)):
         pass
     assert different(before, everything()) == []
 
@@ -109,9 +109,9 @@ def test_the_storm_finds_a_mutant(name: str, invariant: str) -> None:
 
 def test_a_seed_with_a_fault_of_its_own_catches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is violated without the bug, too, says nothing about it."""
-    run_with = storm_mutants.run_with
     always = MUTANTS["dedupe-removed"]
-    monkeypatch.setattr(storm_mutants, "run_with", lambda _, seed, **__: run_with(always, seed))
+    with_bug = storm_mutants.storm_with
+    monkeypatch.setattr(storm_mutants, "storm", lambda _, seed: with_bug(always, seed))
     found = storm_mutants.hunt("bust-ignored", 8, 1)
     assert found.caught_by == ()
     assert found.unsure == 2
@@ -123,7 +123,7 @@ def test_an_exception_catches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(patch: Patch) -> None:
         patch.method(importlib.import_module("ordersmith.supervisor.core").Core, "tick", lambda _: lambda *__: 1 / 0)
 
-    monkeypatch.setitem(MUTANTS, "broken", Mutant("broken", "", broken, "storm", ()))
+    monkeypatch.setitem(MUTANTS, "broken", Mutant("broken", "", broken))
     found = storm_mutants.hunt("broken", 8, 1)
     assert found.caught_by == ()
     assert found.broken_off == 2

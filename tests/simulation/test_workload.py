@@ -71,7 +71,7 @@ def test_enough_orders_are_submitted_every_hour(seed: int) -> None:
         clients.run(1)
         counts.append(clients.workload.submitted - before)
         before = clients.workload.submitted
-    assert 60 < sum(counts) / 24 < 80
+    assert 60 < sum(counts) / 24 < 95
     assert min(counts) > 40
 
 

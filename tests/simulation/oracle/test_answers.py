@@ -9,8 +9,9 @@ import pytest
 from oracle_story import Story, buy, status
 
 from ordersmith.actors.doubt_events import JournalFailed, OrderReserved
-from ordersmith.actors.events import ActorRestarted, Arrival, OrderApproved, OrderSubmitted
+from ordersmith.actors.events import ActorRestarted, Arrival, OrderApproved, OrderSubmitted, TradingStateChanged
 from ordersmith.actors.messages import GetOrderStatus, SubmitOrders, Unknown
+from ordersmith.actors.model import TradingState
 
 ORDER = buy("a")
 SUBMIT = SubmitOrders((ORDER,), fresh=True)
@@ -41,12 +42,22 @@ def test_an_answer_that_rests_on_what_is_not_durable_is_caught(story: Story) -> 
     assert story.found == ["I8"]
 
 
+def test_an_id_that_is_taken_for_an_order_with_other_terms_is_caught(story: Story) -> None:
+    """Who gives an id again with other terms has another order in mind."""
+    story.oracle.asked(1, SubmitOrders((buy("a"),)))
+    story.oracle.answered(1, [status(ORDER, "SUBMITTED", last_record=story.number)])
+    assert story.found == []
+    story.oracle.asked(2, SubmitOrders((buy("a", 11),)))
+    story.oracle.answered(2, [status(ORDER, "SUBMITTED", last_record=story.number)])
+    assert story.found == ["I1"]
+
+
 def test_a_status_is_told_without_a_journal_only_while_the_disk_fails(story: Story) -> None:
     """Questions are answered although nothing can be written, and only then."""
     early = [status(ORDER, "SUBMITTED", last_record=story.number + 1)]
     story.oracle.asked(1, STATUS)
     story.oracle.answered(1, early)
-    story.state(JournalFailed("full"))
+    story.state(JournalFailed("full"), TradingStateChanged(TradingState.HALTED, "JOURNAL", "full", 1))
     assert story.found == []
     story.oracle.asked(2, STATUS)
     story.oracle.answered(2, early)

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 from oracle_story import CAPABILITIES, Story, buy, sell
 
+from ordersmith.actors.doubt_events import JournalFailed
 from ordersmith.actors.events import (
     Escalated,
     OrderApproved,
@@ -243,6 +244,46 @@ def test_an_entry_under_reducing_that_increases_is_caught(story: Story) -> None:
     halt(story, TradingState.REDUCING)
     story.work(buy("a"))
     assert story.found == ["I14"]
+
+
+def test_a_halt_that_waits_for_a_person_is_ended_by_no_cooldown(story: Story) -> None:
+    """Time alone mends too many rejections, and nothing else."""
+    mends = TradingStateChanged(TradingState.HALTED, "REPEATED_REJECTIONS", "10", 1)
+    step = TradingStateChanged(TradingState.REDUCING, "COOLDOWN", "over", 2)
+    story.record(mends, step, TradingStateChanged(TradingState.ACTIVE, "COOLDOWN", "over", 3))
+    assert story.found == []
+    story.record(TradingStateChanged(TradingState.HALTED, "JOURNAL", "full", 4))
+    story.crash()
+    story.begin()
+    story.record(TradingStateChanged(TradingState.REDUCING, "COOLDOWN", "over", 5))
+    assert story.found == ["I14"]
+
+
+def test_a_journal_that_fails_halts_trading_at_once(story: Story) -> None:
+    """In the turn of the pump in which it is stated, whatever else is decided there; who gave up needs no halt."""
+    failed, halted = JournalFailed("full"), TradingStateChanged(TradingState.HALTED, "JOURNAL", "full", 1)
+    story.state(failed, halted, TradingStateChanged(TradingState.ACTIVE, "MANUAL", "a person", 2))
+    story.state(halted)
+    story.state(failed)
+    assert story.found == []
+    story.state(TradingStateChanged(TradingState.ACTIVE, "MANUAL", "a person", 3))
+    story.state(failed)
+    assert story.found == ["I14"]
+    story.state(failed, Escalated("root", "error"))
+    assert story.found == ["I14"]
+
+
+def test_an_order_after_its_deadline_is_caught(story: Story) -> None:
+    """Who looked for it since may have given it up."""
+    order = buy("a")
+    story.approve(order)
+    command = NewOrder("a.0", order, story.now_ns, story.epoch)
+    story.oracle.written(command)
+    assert story.found == []
+    story.wait(1)
+    story.approve(buy("b"))
+    story.oracle.written(NewOrder("b.0", buy("b"), command.not_after_ns, story.epoch))
+    assert story.found == ["I2"]
 
 
 def test_an_order_after_the_tree_gave_up_is_caught(story: Story) -> None:
