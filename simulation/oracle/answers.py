@@ -73,7 +73,8 @@ class Answers:
             wanted = request.orders[index].client_order_id
             if wanted and wanted != order_id:
                 self._violations.add("I8", f"who submitted {wanted} was told of {order_id}")
-            self._same_terms(request.orders[index], order_id)
+            elif wanted:
+                self._same_terms(request.orders[index], order_id)
         if status.last_record > self._journal.last:
             text = f"{type(request).__name__} was told of record {status.last_record} of order {order_id}, durable is {self._journal.last}"
             if type(request) not in WITHOUT_A_JOURNAL:
@@ -96,7 +97,7 @@ class Answers:
     def _same_terms(self, wanted: Any, order_id: str) -> None:
         """Judge an order that is taken for one that there is: it must be the same, or an intent would be lost without a word."""
         known = self._journal.orders.get(order_id)
-        if known is None or not isinstance(wanted, Order) or not wanted.client_order_id:
+        if known is None or not isinstance(wanted, Order):
             return
         if not wanted.account:
             wanted = replace(wanted, account=known.order.account)

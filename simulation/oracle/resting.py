@@ -38,6 +38,7 @@ class Resting:
         self._trading(rest)
         if rest.is_up:
             self._books(rest)
+            self._externals(rest)
             self._bounds(rest)
 
     def _all_known(self, rest: Rest, statuses: dict[str, OrderStatus]) -> None:
@@ -121,6 +122,14 @@ class Resting:
             self._violations.add("I18", f"trading is {rest.trading_state}, the last record of it says {stated}")
         if rest.session != READY:
             self._violations.add("I18", f"the session is {rest.session} although nothing has failed for long")
+
+    def _externals(self, rest: Rest) -> None:
+        """Look for orders that are not ours, that are gone, and that bind what we may hold for ever."""
+        still_open = {order.broker_order_id for order in rest.truth.open_orders}
+        for broker_order_id in sorted(rest.externals):
+            if rest.session == READY and broker_order_id not in still_open:
+                text = f"order {broker_order_id}, which is not ours, is counted, and is not open at the broker"
+                self._violations.add("I18", text)
 
     def _bounds(self, rest: Rest) -> None:
         for name, queue in rest.queues.items():

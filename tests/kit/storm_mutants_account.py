@@ -153,6 +153,15 @@ def external_orders_ignored(patch: Patch) -> None:
         return lambda beliefs, snapshot: msgspec.structs.replace(before(beliefs, snapshot), seen=())
 
     patch.function(reconcile.reconcile, wrap)
+    patch.method(AccountReader, "not_ours", ignored)
+
+
+@mutant("orders that are not ours count for ever", faults=("MANUAL_ORDER", "PARTIAL_FILL"))
+def external_orders_never_leave(patch: Patch) -> None:
+    def wrap(before: Any) -> Any:
+        return lambda beliefs, snapshot: msgspec.structs.replace(before(beliefs, snapshot), gone=())
+
+    patch.function(reconcile.reconcile, wrap)
 
 
 # --- Books -----------------------------------------------------------------------------------------------------------
@@ -229,9 +238,10 @@ def bad_ticks_accepted(patch: Patch) -> None:
     without(patch, risk.market_data)
 
 
-@mutant("symbols whose books disagree are traded")
-def frozen_symbol_traded(patch: Patch) -> None:
+@mutant("books that disagree are written down, and traded on")
+def mismatch_logged_and_ignored(patch: Patch) -> None:
     without(patch, account_checks.symbol_frozen)
+    patch.method(CircuitBreaker, "books_disagree", ignored)
 
 
 @mutant("positions have no limit", world=TIGHT)
@@ -286,6 +296,16 @@ def replacement_reserves_new_terms_only(patch: Patch) -> None:
         return held
 
     patch.method(Reservation, "held", wrap)
+
+
+@mutant(
+    "the gate reserves for an open order what it was before a split",
+    profile="hurricane",
+    faults=("SPLIT", "PARTIAL_FILL"),
+    world=TIGHT,
+)
+def split_not_applied_to_open_orders(patch: Patch) -> None:
+    patch.method(Exposure, "restated", ignored)
 
 
 @mutant("what is filled is taken off a replacement twice", world=TIGHT)

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 from storm_mutants_planting import Patch, Wrap, mutant
 
-from ordersmith.actors.broker_connection import BrokerConnection
 from ordersmith.actors.desk import Desk
 from ordersmith.actors.doubt_events import OrderNotFound
 from ordersmith.actors.events import CancelReason, OrderCancelled, OrderRejected, OrderReplaceRefused
-from ordersmith.actors.machines import reconcile
 from ordersmith.actors.machines.doubt import Doubt, LookUps, overdue
 from ordersmith.actors.machines.fills import Totals
 from ordersmith.actors.machines.order import OrderMachine
@@ -216,15 +213,6 @@ def doubt_without_a_timer(patch: Patch) -> None:
     patch.method(DoubtfulOrder, "look", ignored)
 
 
-@mutant("nobody asks the broker for an order that has no answer", faults=("ANSWER_LOST", "PARTIAL_FILL", "POWER_CUT"))
-def never_looked_up(patch: Patch) -> None:
-    def wrap(before: Any) -> Any:
-        return lambda beliefs, snapshot: msgspec.structs.replace(before(beliefs, snapshot), asks=(), absent=())
-
-    patch.method(BrokerConnection, "query", ignored)
-    patch.function(reconcile.reconcile, wrap)
-
-
 # --- Legs ------------------------------------------------------------------------------------------------------------
 
 
@@ -243,11 +231,6 @@ def leg_id_used_again(patch: Patch) -> None:
         return refused
 
     patch.item(CHANGES, OrderReplaceRefused, wrap(CHANGES[OrderReplaceRefused]))
-
-
-@mutant("open orders are not changed by a split", profile="hurricane", faults=("SPLIT", "PARTIAL_FILL"))
-def split_not_applied_to_open_orders(patch: Patch) -> None:
-    patch.method(Order, "restated", ignored)
 
 
 @mutant("a listed order is taken for cancelled as soon as a cancel is refused")

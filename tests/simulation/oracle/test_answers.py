@@ -15,6 +15,7 @@ from ordersmith.actors.model import TradingState
 
 ORDER = buy("a")
 SUBMIT = SubmitOrders((ORDER,), fresh=True)
+HALTED = TradingStateChanged(TradingState.HALTED, "JOURNAL", "full", 1)
 STATUS = GetOrderStatus(("a",), None)  # type: ignore[arg-type]
 
 
@@ -57,7 +58,7 @@ def test_a_status_is_told_without_a_journal_only_while_the_disk_fails(story: Sto
     early = [status(ORDER, "SUBMITTED", last_record=story.number + 1)]
     story.oracle.asked(1, STATUS)
     story.oracle.answered(1, early)
-    story.state(JournalFailed("full"), TradingStateChanged(TradingState.HALTED, "JOURNAL", "full", 1))
+    story.state(JournalFailed("full"), HALTED)
     assert story.found == []
     story.oracle.asked(2, STATUS)
     story.oracle.answered(2, early)
@@ -73,7 +74,7 @@ def test_a_status_is_told_without_a_journal_only_while_the_disk_fails(story: Sto
 
 def test_an_order_is_not_submitted_while_the_disk_fails(story: Story) -> None:
     """A submission waits for the journal, however long."""
-    story.state(JournalFailed("full"))
+    story.state(JournalFailed("full"), HALTED)
     story.oracle.asked(1, SUBMIT)
     story.oracle.answered(1, [status(ORDER, "SUBMITTED", last_record=story.number)])
     assert story.found == ["I8"]

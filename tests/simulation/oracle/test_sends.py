@@ -302,7 +302,7 @@ def test_an_order_after_the_tree_gave_up_is_caught(story: Story) -> None:
 
 def test_a_new_order_is_named_in_what_is_said(story: Story) -> None:
     """A violation says which leg it is about and what was expected."""
-    story.oracle.written(NewOrder("a.0", buy("a"), 0, 0))
+    story.oracle.written(NewOrder("a.0", buy("a"), story.now_ns, 0))
     (violation,) = story.oracle.violations
     assert (violation.invariant, violation.at_ns) == ("I8", story.now_ns)
     assert violation.text == "NewOrder a.0 was written and no durable record intends it"
