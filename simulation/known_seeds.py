@@ -20,25 +20,28 @@ class KnownSeed(NamedTuple):
 
 KNOWN: tuple[KnownSeed, ...] = (
     KnownSeed(
-        4, "process", 2, "the gate remembered an account that no record knows, because an order had named it (I11)"
+        4, "process", 2, "The gate remembered an account that no record knows, because an order had named it (I11)."
     ),
     KnownSeed(
-        17, "storm", 4, "a filled order whose fill was busted was open here, and nobody asked the broker for it (I18)"
+        17, "storm", 4, "A filled order whose fill was busted was open here, and nobody asked the broker for it (I18)."
     ),
     KnownSeed(
         15,
         "hurricane",
         4,
-        "a cancel was refused because the order was over; it was not looked up, and cancelled again (I18)",
+        "A cancel was refused because the order was over; it was not looked up, and cancelled again (I18).",
     ),
     KnownSeed(
-        47, "storm", 4, "a replacement raced with a fill, and what the broker worked beyond the order stayed there (I2)"
+        47,
+        "storm",
+        4,
+        "A replacement raced with a fill, and what the broker worked beyond the order stayed there (I2).",
     ),
     KnownSeed(
-        3, "hurricane", 4, "a bust came before its fill, which had been inferred from a total: the gap stayed (I3)"
+        3, "hurricane", 4, "A bust came before its fill, which had been inferred from a total: the gap stayed (I3)."
     ),
-    KnownSeed(1066, "storm", 4, "an order closed by a replacement to what had filled, and never left memory (I11)"),
+    KnownSeed(1066, "storm", 4, "An order closed by a replacement to what had filled, and never left memory (I11)."),
     KnownSeed(
-        5000, "storm", 8, "the desk emptied its list of those who leave memory in a handler, not in a fold (I11)"
+        5000, "storm", 8, "The desk emptied its list of those who leave memory in a handler, not in a fold (I11)."
     ),
 )

@@ -308,17 +308,6 @@ def split_not_applied_to_open_orders(patch: Patch) -> None:
     patch.method(Exposure, "restated", ignored)
 
 
-@mutant("what is filled is taken off a replacement twice", world=TIGHT)
-def fills_counted_twice_in_a_replacement(patch: Patch) -> None:
-    def wrap(before: Any) -> Any:
-        def check_replace(self: Any, message: Any) -> None:
-            before(self, msgspec.structs.replace(message, filled_quantity=2 * message.filled_quantity))
-
-        return check_replace
-
-    patch.method(RiskGate, "check_replace", wrap)
-
-
 @mutant("a journal that fails does not halt trading")
 def store_failure_does_not_halt(patch: Patch) -> None:
     patch.method(CircuitBreaker, "journal_failed", ignored)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from storm_mutants_planting import Patch, Wrap, mutant
 
 from ordersmith.actors.desk import Desk
 from ordersmith.actors.doubt_events import OrderNotFound
-from ordersmith.actors.events import CancelReason, OrderCancelled, OrderRejected, OrderReplaceRefused
+from ordersmith.actors.events import CancelReason, OrderCancelled, OrderRejected, OrderReplaced, OrderReplaceRefused
 from ordersmith.actors.machines.doubt import Doubt, LookUps, overdue
 from ordersmith.actors.machines.fills import Totals
 from ordersmith.actors.machines.order import OrderMachine
@@ -233,7 +234,20 @@ def leg_id_used_again(patch: Patch) -> None:
     patch.item(CHANGES, OrderReplaceRefused, wrap(CHANGES[OrderReplaceRefused]))
 
 
-@mutant("a listed order is taken for cancelled as soon as a cancel is refused")
+@mutant("the total of a replaced order is taken for what is left of it")
+def replaced_total_read_as_what_is_left(patch: Patch) -> None:
+    def wrap(before: Any) -> Any:
+        def replaced(machine: Any, event: Any, at_ns: int) -> None:
+            before(machine, event, at_ns)
+            total = machine.order.quantity + machine.filled_quantity
+            machine.order = msgspec.structs.replace(machine.order, quantity=total)
+
+        return replaced
+
+    patch.item(CHANGES, OrderReplaced, wrap(CHANGES[OrderReplaced]))
+
+
+@mutant("an order whose cancel is refused counts as cancelled")
 def refused_cancel_read_as_cancelled(patch: Patch) -> None:
     def wrap(before: Any) -> Any:
         def cancel_refused(self: Any, message: Any) -> None:
@@ -271,8 +285,3 @@ def adopted_without_comparing_terms(patch: Patch) -> None:
         return lambda self, known, order, slot: self.ctx.reply(slot, known.status())
 
     patch.method(Desk, "_answer_again", wrap)
-
-
-@mutant("an order that lost a message to a crash is not asked for")
-def poison_forgotten(patch: Patch) -> None:
-    patch.method(Desk, "poisoned", ignored)

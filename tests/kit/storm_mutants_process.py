@@ -218,7 +218,7 @@ def deadline_not_looked_at(patch: Patch) -> None:
 @mutant(
     "what was approved under a session that is lost is sent under the next, before it is reconciled",
     profile="hurricane",
-    faults=("RATE_LIMITED", "DISCONNECT", "FLAPPING"),
+    faults=("RATE_LIMITED", "DISCONNECT", "FLAPPING", "DELAYED", "SNAPSHOT_FAILED", "SNAPSHOT_TORN"),
 )
 def sent_under_the_next_session(patch: Patch) -> None:
     def wrap(before: Any) -> Any:

@@ -207,6 +207,15 @@ def test_a_process_that_is_gone_has_said_why(story: Story) -> None:
     assert story.found == ["I18"]
 
 
+def test_an_order_that_is_not_ours_does_not_count_when_it_is_gone(story: Story) -> None:
+    """What is not at the broker any more binds nothing; before a session is ready nobody can know."""
+    rest = traded(story)
+    story.rest(**rest, externals=frozenset({"b1"}), open_orders=(open_order(""),))
+    assert story.found == []
+    story.rest(**rest, externals=frozenset({"b1"}))
+    assert story.found == ["I18"]
+
+
 def test_a_queue_beyond_its_bound_is_caught(story: Story) -> None:
     """A queue may be full and not fuller."""
     story.rest(our_queues={"inputs": HighWater(5, 5)})
