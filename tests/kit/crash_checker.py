@@ -18,7 +18,7 @@ import msgspec
 
 from ordersmith.actors.account_events import BooksDisagree, CashDiffers, SessionRefused
 from ordersmith.actors.actor import Event
-from ordersmith.actors.doubt_events import JournalFailed, OrderNeedsPerson, OrderResurfaced
+from ordersmith.actors.doubt_events import JournalFailed, OrderNeedsPerson, OrderOverfilled, OrderResurfaced
 from ordersmith.actors.events import (
     ActorQuarantined,
     ActorRestarted,
@@ -68,6 +68,7 @@ ALARMS = (
     Escalated,
     JournalFailed,
     MessagePoisoned,
+    OrderOverfilled,
     OrderResurfaced,
     SessionRefused,
 )

@@ -19,7 +19,7 @@ from scripted_port import ScriptedPort
 from ordersmith.actors.account_events import BooksDisagree, CashDiffers
 from ordersmith.actors.actor import Record
 from ordersmith.actors.bars import Bars
-from ordersmith.actors.doubt_events import JournalFailed, OrderResurfaced
+from ordersmith.actors.doubt_events import JournalFailed, OrderOverfilled, OrderResurfaced
 from ordersmith.actors.doubt_messages import AnswerMissing, RecoverOrders, ResolveOrder
 from ordersmith.actors.events import ActorRestarted, Escalated, OrderFilled, StrategyFailed
 from ordersmith.actors.messages import (
@@ -60,6 +60,7 @@ GTC, DAY = TimeInForce.GTC, TimeInForce.DAY
 
 ALARMS = (
     OrderResurfaced("ghost", "the broker accepted it"),
+    OrderOverfilled("ghost", Decimal(1), Decimal(2)),
     BooksDisagree("main", "A", Decimal(1), Decimal(2)),
     CashDiffers("main", Decimal(1), Decimal(2)),
     JournalFailed("the disk is full"),
