@@ -1,11 +1,11 @@
 """The journal store of live trading: SQLite, durable at every commit, and in trouble a state instead of a crash.
 
 The dispatcher hands over a batch with `append` and goes on; it is written in an island, whose thread says when it is durable:
-then `committed` is called. `run`, a task of the host's, sees to it that this happens. `committed` is called for what is durable, never for anything else. When a commit fails the store says so
-at once (`failed`), and does not know at first what became of the batch: it opens the file anew, looks, makes what it finds
-durable or writes the batch again, and only then calls `committed`, and `restored`. It keeps trying, with space from the
-ballast, for as long as the trouble is one that passes; nothing is dropped meanwhile. A fault that is `final` ends the
-writing: whatever is above `durable` is not in the journal.
+then `committed` is called. `run`, a task of the host's, sees to it that this happens. `committed` is called for what is
+durable, never for anything else. When a commit fails the store says so at once (`failed`), and does not know at first what
+became of the batch: it opens the file anew, looks, makes what it finds durable or writes the batch again, and only then calls
+`committed`, and `restored`. It keeps trying, with space from the ballast, for as long as the trouble is one that passes;
+nothing is dropped meanwhile. A fault that is `final` ends the writing: whatever is above `durable` is not in the journal.
 
     store = SqliteJournal(path)
     await store.open()

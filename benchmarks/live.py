@@ -2,12 +2,13 @@
 
     python benchmarks/live.py [--orders 600] [--many 20000] [--folder DIR]
 
-A local paper account whose data have ended, asyncio and trio. "one at a time" has the next order come when the one before is with the port;
-"saturated" has 50 tasks that each submit the next order as soon as they are answered. The bare transactions are measured
-before and after in the same run; "the same transaction" is what the journal has of one order when it is sent (three rows and their
-index), written through bare aiosqlite, in turns with the orders: the disk's mood changes from second to second. The collector is
-told to leave alone what was imported, as `ordersmith run` does. The targets: one at a time, p50 at most twice that; saturated, p99 under 50 ms, and 5 times
-aiosqlite's single commits or 5,000 orders a second, whichever is less.
+A local paper account whose data have ended, asyncio and trio. "one at a time" has the next order come when the one before is
+with the port; "saturated" has 50 tasks that each submit the next order as soon as they are answered. The bare transactions are
+measured before and after in the same run; "the same transaction" is what the journal has of one order when it is sent (three
+rows and their index), written through bare aiosqlite, in turns with the orders: the disk's mood changes from second to second.
+The collector is told to leave alone what was imported, as `ordersmith run` does. The targets: one at a time, p50 at most twice
+the same transaction's; saturated, p99 under 50 ms, and 5 times aiosqlite's single commits or 5,000 orders a second, whichever
+is less.
 """
 
 from __future__ import annotations
@@ -88,7 +89,6 @@ def rows_of_an_order(journal: Path) -> list[tuple]:
 async def same_transaction(path: Path, rows: list[tuple], commits: int) -> list[float]:
     """Return how long bare aiosqlite takes for the rows of an order, in a table like the journal's, in seconds."""
     times: list[float] = []
-    path.unlink(missing_ok=True)
     async with aiosqlite.connect(path) as database:
         await database.executescript(SETUP)
         for statement in SCHEMA:
@@ -140,7 +140,7 @@ async def trade(folder: Path, orders: int, many: int) -> tuple[Percentiles, Perc
                 await executor._system.runtime.idle()
                 if number % TURN == WARM_UP:
                     rows = rows_of_an_order(folder / "journal.db")
-                    same += await in_a_thread(same_transaction, folder / "same.db", rows, TURN)
+                    same += await in_a_thread(same_transaction, folder / f"same-{number}.db", rows, TURN)
             gc.collect()
             gc.freeze()
 
@@ -184,7 +184,9 @@ def main() -> None:
         references: dict[str, float] = {}
         for backend in BACKENDS:
             (folder / backend).mkdir()
-            same, one, many, rate = anyio.run(trade, folder / backend, arguments.orders, arguments.many, backend=backend)
+            same, one, many, rate = anyio.run(
+                trade, folder / backend, arguments.orders, arguments.many, backend=backend
+            )
             measured[f"one at a time, {backend}"] = one
             measured[f"saturated, {backend}"] = Percentiles(many.p50, many.p99, rate)
             bare[f"the same transaction, {backend}"] = same
