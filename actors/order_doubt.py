@@ -175,9 +175,12 @@ class DoubtfulOrder(Actor[M]):
         return self.machine.order.client_order_id in self.ctx.view("risk_gate").exposure.open
 
     def _look_for_overfill(self, before: Decimal) -> None:
-        """Raise the alarm once more has filled than was ordered; what has filled is booked as it is."""
+        """Raise the alarm once more has filled than was ordered; what has filled is booked as it is.
+
+        A replacement to less that fills have overtaken is none: they were ordered when they came.
+        """
         machine = self.machine
-        ordered = machine.order.quantity
+        ordered = max(machine.order.quantity, machine.terms.quantity)
         if before <= ordered < machine.filled_quantity:
             self.ctx.record(OrderOverfilled(machine.order.client_order_id, ordered, machine.filled_quantity))
 

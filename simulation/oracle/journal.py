@@ -15,6 +15,7 @@ from ...actors.doubt_events import (
     OrderFoundAgain,
     OrderNeedsPerson,
     OrderNotFound,
+    OrderOverfilled,
     OrderResolved,
     OrderResurfaced,
 )
@@ -47,10 +48,12 @@ class Journaled:
     """What the journal says of one order.
 
     `total` is the ordered quantity, `offered` that of a replacement without an answer, `most` the largest that ever was.
-    `is_over` after a word that ended it, a fill aside. `sums` are its filled quantities after the records `numbers`.
+    `is_over` after a word that ended it, a fill aside. `alarmed` once it was said that more has filled than was
+    ordered. `sums` are its filled quantities after the records `numbers`.
     """
 
     __slots__ = (
+        "alarmed",
         "approved",
         "filled",
         "is_concluded",
@@ -76,7 +79,7 @@ class Journaled:
         self.offered = self.filled = ZERO
         self.approved = self.not_after_ns = self.looked = 0
         self.looked_all = self.is_over = self.is_concluded = self.is_quarantined = False
-        self.needs_person = self.resolved = self.resurfaced = False
+        self.needs_person = self.resolved = self.resurfaced = self.alarmed = False
         self.numbers: list[int] = []
         self.sums: list[Decimal] = []
 
@@ -114,6 +117,7 @@ class Journal:
             OrderNotFound: self._not_found,
             OrderNeedsPerson: self._needs_person,
             OrderResurfaced: self._resurfaced,
+            OrderOverfilled: self._overfilled,
             OrderResolved: self._resolved,
             ActorQuarantined: self._quarantined,
             SessionOpened: self._opened,
@@ -248,6 +252,11 @@ class Journal:
         if order is not None:
             order.resurfaced = True
             self.surprise(order.order.symbol, record.number)
+
+    def _overfilled(self, event: OrderOverfilled, record: Record) -> None:
+        order = self.orders.get(event.client_order_id)
+        if order is not None:
+            order.alarmed = True
 
     def _resolved(self, event: OrderResolved, record: Record) -> None:
         order = self.orders.get(event.client_order_id)

@@ -66,6 +66,15 @@ class Resting:
             text = f"order {order_id} is {status.state}{doubt} (asked: {', '.join(status.pending) or 'nothing'}), and nobody was called"
             self._violations.add("I18", text)
             return
+        journaled = self._journal.orders.get(order_id)
+        if (
+            journaled is not None
+            and journaled.filled > ZERO
+            and journaled.filled > journaled.most
+            and not journaled.alarmed
+        ):
+            text = f"order {order_id} has {journaled.filled} filled, at most {journaled.most} were ordered, and no alarm was raised"
+            self._violations.add("I4", text)
         true = self._truth.order(order_id)
         filled = rest.truth.filled.get(order_id, ZERO)
         if filled != status.filled_quantity:

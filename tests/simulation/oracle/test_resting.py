@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from oracle_story import CASH, Story, buy, sell, status
 
-from ordersmith.actors.doubt_events import OrderNeedsPerson
+from ordersmith.actors.doubt_events import OrderNeedsPerson, OrderOverfilled
 from ordersmith.actors.events import ActorQuarantined, CashMoved, Escalated, TradingStateChanged
 from ordersmith.actors.model import Side, TradingState
 from ordersmith.actors.ports import CashKind
@@ -62,6 +62,18 @@ def test_a_fill_that_was_never_booked_is_caught(story: Story) -> None:
     story.over(ORDER)
     story.rest(statuses=(status(ORDER, "CANCELLED"),), filled={"a": TEN})
     assert story.found == ["I3"]
+
+
+@pytest.mark.parametrize("is_said", [False, True])
+def test_more_than_was_ordered_must_have_been_an_alarm(story: Story, is_said: bool) -> None:
+    """What a broker overfills is booked, and somebody is told."""
+    story.trade(ORDER)
+    story.book(ORDER, story.execute(ORDER, 2), 2, "FILLED")
+    if is_said:
+        story.record(OrderOverfilled("a", TEN, Decimal(12)))
+    twelve = {"filled": {"a": Decimal(12)}, "positions": {"A": Decimal(12)}, "cash": CASH - 120}
+    story.rest(statuses=(status(ORDER, "FILLED", 12),), **twelve)
+    assert story.found == ([] if is_said else ["I4"])
 
 
 def test_a_broker_whose_total_is_not_the_sum_of_its_executions_is_caught(story: Story) -> None:
