@@ -10,7 +10,7 @@ PYTHON ?= $(or $(call new_enough,python3),$(call new_enough,python3.13),$(call n
 	$(call new_enough,python3.11),python3)
 VENV ?= .venv
 ARGS ?=
-STORM ?= --seeds 2500 --hours 4
+STORM ?= --seeds 1250 --hours 8
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 

@@ -31,7 +31,11 @@ MOST_HOURS = 1_000
 
 
 class Hunt(NamedTuple):
-    """What came of looking for a bug. `caught_by` are the invariants that did not hold, none if it was not caught."""
+    """What came of looking for a bug.
+
+    `caught_by` are the invariants that did not hold, none if it was not caught. `broken_off` seeds ended in an exception, `unsure` ones
+    are violated without the bug as well.
+    """
 
     name: str
     caught_by: tuple[str, ...]
@@ -105,9 +109,9 @@ def hunts(names: Iterable[str], most_hours: int, first_seed: int, workers: int) 
 
 def row(found: Hunt) -> str:
     """Return a line of the table."""
-    what = ", ".join(found.caught_by) if found.caught_by else "SURVIVES"
-    if not found.caught_by and found.broken_off:
-        what = f"{BROKEN_OFF} only ({found.broken_off})"
+    what = ", ".join(found.caught_by) or (f"{BROKEN_OFF} only ({found.broken_off})" if found.broken_off else "SURVIVES")
+    if found.unsure:
+        what += f" ({found.unsure} unsure)"
     seed = found.seed or "-"
     return (
         f"{found.name:<42} {what:<20} {found.hours:>6} {seed:>6} {found.seconds:>7.1f}  {MUTANTS[found.name].meaning}"

@@ -25,7 +25,6 @@ from ordersmith.actors.snapshots import AccountSnapshot, Reconcile
 from ordersmith.simulation.world import LIMITS
 
 ACCOUNT = "main"
-LATER_THAN_ALL = 2**62
 TIGHT = {"LIMITS": msgspec.structs.replace(LIMITS, max_position_quantity=Decimal(100))}
 """A world in which orders often would go beyond what may be held."""
 
@@ -100,17 +99,6 @@ def unknown_read_as_empty(patch: Patch) -> None:
         return snapshot_failed
 
     patch.method(AccountReader, "snapshot_failed", wrap)
-
-
-@mutant("a read is judged although facts came since it was asked for")
-def read_judged_too_late(patch: Patch) -> None:
-    def wrap(before: Any) -> Any:
-        def account_read(self: Any, message: Any) -> None:
-            before(self, msgspec.structs.replace(message, as_of=LATER_THAN_ALL))
-
-        return account_read
-
-    patch.method(AccountReader, "account_read", wrap)
 
 
 @mutant("one read is enough to freeze a symbol")
@@ -242,6 +230,7 @@ def bad_ticks_accepted(patch: Patch) -> None:
 def mismatch_logged_and_ignored(patch: Patch) -> None:
     without(patch, account_checks.symbol_frozen)
     patch.method(CircuitBreaker, "books_disagree", ignored)
+    patch.method(CircuitBreaker, "cash_differs", ignored)
 
 
 @mutant("positions have no limit", world=TIGHT)

@@ -109,9 +109,13 @@ def test_the_storm_finds_a_mutant(name: str, invariant: str) -> None:
 
 def test_a_seed_with_a_fault_of_its_own_catches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is violated without the bug, too, says nothing about it."""
-    always = MUTANTS["dedupe-removed"]
-    with_bug = storm_mutants.storm_with
-    monkeypatch.setattr(storm_mutants, "storm", lambda _, seed: with_bug(always, seed))
+    real = storm_mutants.storm
+
+    def storm(bug: Mutant, seed: int) -> Any:
+        with planted(MUTANTS["dedupe-removed"]):
+            return real(bug, seed)
+
+    monkeypatch.setattr(storm_mutants, "storm", storm)
     found = storm_mutants.hunt("bust-ignored", 8, 1)
     assert found.caught_by == ()
     assert found.unsure == 2
@@ -127,3 +131,43 @@ def test_an_exception_catches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     found = storm_mutants.hunt("broken", 8, 1)
     assert found.caught_by == ()
     assert found.broken_off == 2
+
+
+def hunting(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """Run the command line with these arguments and return its exit status."""
+    monkeypatch.setattr(sys, "argv", ["storm_mutants.py", "--workers", "1", *arguments])
+    return storm_mutants.main()
+
+
+def test_the_table_names_what_caught_a_mutant(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A line has the bug, the invariants, the broker-hours and the seed; with every bug caught the exit status is 0."""
+    assert hunting(monkeypatch, "retry-on-timeout", "--hours", "24") == 0
+    _, line, *_, sum_ = capsys.readouterr().out.splitlines()
+    assert line.split()[:2] == ["retry-on-timeout", "I1,"]
+    assert sum_ == "1 of 1 mutants are caught"
+
+
+def test_a_mutant_that_survives_fails(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """One that is not found in time is named, and the exit status is 1."""
+    assert hunting(monkeypatch, "bust-ignored", "--hours", "0") == 1
+    out = capsys.readouterr().out
+    assert "SURVIVES" in out
+    assert out.splitlines()[-1] == "0 of 1 mutants are caught; bust-ignored survive"
+
+
+def test_a_name_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """It says where the names are."""
+    with pytest.raises(SystemExit):
+        hunting(monkeypatch, "no-such-bug")
+    assert "no-such-bug: no such mutant; --list shows them" in capsys.readouterr().err
+
+
+def test_a_world_of_its_own_is_had_with_a_bug_and_without_it() -> None:
+    """What a storm is tuned to is no difference between the two, and ends with them."""
+    world = importlib.import_module("ordersmith.simulation.world")
+    bug, usual = MUTANTS["position-limit-off"], world.LIMITS
+    with storm_mutants.weather(bug):
+        assert world.LIMITS is bug.world["LIMITS"] is not usual
+    assert world.LIMITS is usual
