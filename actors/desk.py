@@ -288,12 +288,13 @@ class Desk(Actor[DeskMessage]):
         return machine
 
     def _let_go(self) -> None:
-        """Stop the order actors that have been closed for long and still are; stopping one that is gone already does nothing."""
+        """Stop the order actors that have been closed for long, still are, and hold nothing; stopping one that is gone does nothing."""
         ctx = self.ctx
+        held = ctx.view("risk_gate").exposure.open
         for order_id in (*self.state.leaving, *self._guests):
             name = "order/" + order_id
             order = ctx.find(name)
-            if order is not None and ctx.view(name).is_closed:
+            if order is not None and ctx.view(name).is_closed and order_id not in held:
                 ctx.stop(order)
         self._guests = []
 

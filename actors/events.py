@@ -13,7 +13,7 @@ import msgspec
 from .account_events import SyncEvent
 from .actor import Event
 from .actor import OrderEvent as OrderEvent  # noqa: PLC0414 - named here for whoever imports it
-from .doubt_events import DoubtEvent
+from .doubt_events import DoubtEvent, OrderReserved
 from .doubt_events import JournalFailed as JournalFailed  # noqa: PLC0414 - named here for whoever imports it
 from .model import ZERO, Fill, Order, OrderState, Purpose, Side, Terms, TradingState
 from .ports import AdjustmentCause, BrokerPosition, Capabilities, CashKind, CommandKind
@@ -395,3 +395,6 @@ AnyEvent = (
     | CommandIgnored
     | Undelivered
 )
+
+NO_CHANGE = frozenset({OrderApproved, OrderReserved})
+"""Records about an order that change nothing of it: they are the gate's."""

@@ -317,6 +317,8 @@ class Order(DoubtfulOrder[OrderMessage], Actor[OrderMessage]):
             self.ctx.record(OrderCancelled(order_id, CancelReason.REQUESTED if asked else reason))
         elif message.state is BrokerOrderState.REJECTED and RANK[machine.proof] < R_REJECTED:
             self.ctx.record(OrderRejected(order_id, "REJECTED", "found rejected at the broker"))
+        elif message.state is BrokerOrderState.DONE and self._is_finished(message):
+            self.ctx.record(OrderCancelled(order_id, CancelReason.BROKER, "the broker has finished with it"))
         elif is_open and machine.may_be_open:
             self._found_working(message.wire_id, was_asked)
         elif is_open:
@@ -326,6 +328,12 @@ class Order(DoubtfulOrder[OrderMessage], Actor[OrderMessage]):
         self._look_for_overfill(filled)
         self._tell_parent(was_closed=was_closed)
         self._watch()
+
+    def _is_finished(self, found: OrderFound) -> bool:
+        """Whether an order that is open here is over at the broker, with nothing missing: a fill of it was taken back."""
+        machine = self.machine
+        is_whole = found.cumulative_quantity == machine.filled_quantity and not machine.next_wire_id
+        return is_whole and not machine.is_closed
 
     def _found_working(self, wire_id: str, cancel: Pending) -> None:
         """Take in that a leg works: it was not lost, a replacement may be disproved by that, and a `cancel` is asked again."""

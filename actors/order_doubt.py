@@ -65,6 +65,8 @@ class DoubtfulOrder(Actor[M]):
     def absent(self, message: OrderAbsent) -> None:
         """One negative look-up proves nothing: the order stays as it is, in doubt if it was sent."""
         machine = self.machine
+        if machine.is_closed and message.complete:
+            self._works_no_more()
         if machine.is_closed or not machine.wire_id or message.wire_id not in machine.legs():
             return
         order_id = machine.order.client_order_id
@@ -152,8 +154,9 @@ class DoubtfulOrder(Actor[M]):
         was_closed = machine.is_closed
         self.ctx.record(event)
         if was_closed and not machine.is_closed:
-            self._reserve(machine.order.quantity - machine.filled_quantity)
-            self.ctx.tell(self._connection(), QueryLeg(machine.wire_id, self.ctx.now_ns))
+            if not self._is_held():  # else the gate adds what was taken back to what it holds
+                self._reserve(machine.order.quantity - machine.filled_quantity)
+            self._ask()
 
     def _works_beyond(self, found: OrderFound) -> None:
         """Have cancelled what the broker works of an order that is over, as after a replacement that raced with a fill.
@@ -165,8 +168,8 @@ class DoubtfulOrder(Actor[M]):
         self.ctx.tell(self._connection(), CancelLeg(found.wire_id))
 
     def _works_no_more(self) -> None:
-        """Free what is held for an order that is over, here and at the broker."""
-        if self.machine.is_closed and self._is_held():
+        """Free what is held for an order that is over, here and at the broker, unless a replacement of it may still be made."""
+        if self.machine.is_closed and self._is_held() and not self.machine.next_wire_id:
             order_id = self.machine.order.client_order_id
             self.ctx.record(OrderCancelled(order_id, CancelReason.BROKER, "nothing of it works any more"))
 

@@ -146,7 +146,7 @@ class JournalReader:
         """
         orders = self._rows(
             "SELECT client_order_id FROM records WHERE number > ? AND number <= ? AND client_order_id IS NOT NULL"
-            " AND type <> 'OrderApproved' GROUP BY client_order_id ORDER BY min(number)",
+            " AND type NOT IN ('OrderApproved', 'OrderReserved') GROUP BY client_order_id ORDER BY min(number)",
             after,
             upto,
         )

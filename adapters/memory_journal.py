@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from ..actors.actor import ActorRef, Record
 from ..actors.errors import JournalError
-from ..actors.events import OrderApproved, OrderEvent, OrderFilled
+from ..actors.events import NO_CHANGE, OrderEvent, OrderFilled
 from ..actors.messages import FilledFound, HistoryFound
 from ..actors.ports import ReadFilled, ReadHistory
 from .record_codec import decode_record
@@ -110,7 +110,7 @@ class StoreReader:
             touched: dict[str, None] = {}
             for data in self._store.read(command.after):
                 event = decode_record(data).event
-                if isinstance(event, OrderEvent) and type(event) is not OrderApproved:  # an approval changes no order
+                if isinstance(event, OrderEvent) and type(event) not in NO_CHANGE:  # an approval changes no order
                     touched[event.client_order_id] = None
             histories = [self._history(order_id) for order_id in touched]
             filled = tuple(

@@ -20,6 +20,7 @@ from contextlib import suppress
 from enum import StrEnum
 from functools import partial
 from itertools import chain, repeat
+from math import inf
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple
 
@@ -61,7 +62,7 @@ class StoreState(StrEnum):
 class SqliteJournal:
     """Implements `JournalStore` and `FallibleStore`. One batch is in flight at a time.
 
-    `open`, `run`, `resume` and `close` belong to one event loop, asyncio's or trio's; all callbacks come from `run`.
+    `open`, `run`, `resume` and `close` belong to one event loop, asyncio's or trio's; all callbacks come in that loop.
     """
 
     volatile = False
@@ -151,7 +152,7 @@ class SqliteJournal:
     # --- Writing ---------------------------------------------------------------------------------------------------------
 
     def append(self, first: int, data: bytes | bytearray, ends: list[int], committed: Callable[[int], None]) -> None:
-        """Take a batch; `run` calls `committed` when it is durable. A store that failed takes it and keeps trying."""
+        """Take a batch; `committed` is called when it is durable. A store that failed takes it and keeps trying."""
         if self.state is StoreState.CLOSED:
             raise JournalFault(JournalProblem.CLOSED, self.path)
         if self._batch is not None:
@@ -181,10 +182,13 @@ class SqliteJournal:
                         await self._settle(self._batch)
                 group.cancel_scope.cancel()
         finally:
-            if self._batch is not None and self._flying:
-                with anyio.move_on_after(STOP_S, shield=True):
-                    await self._attempt(self._batch)
-            self._running = False
+            try:
+                if self._batch is not None and self._flying and self.state is not StoreState.CLOSED:
+                    fault = await self._attempt(self._batch, anyio.current_time() + STOP_S)
+                    if fault is not None:
+                        self._fail(fault)
+            finally:
+                self._running = False
 
     async def resume(self, wait_s: float = STOP_S) -> None:
         """Say that the cause of a failure is gone: try at once, and return when the journal and its ballast are whole.
@@ -250,9 +254,9 @@ class SqliteJournal:
             if self.state is StoreState.CLOSED:
                 return
 
-    async def _attempt(self, batch: Batch) -> JournalFault | None:
+    async def _attempt(self, batch: Batch, deadline: float = inf) -> JournalFault | None:
         """Try once, in one piece even if the host cancels us; return what went wrong."""
-        with anyio.CancelScope(shield=self._running) as self._shield:
+        with anyio.CancelScope(shield=self._running, deadline=deadline) as self._shield:
             try:
                 flight, self._flight = self._flight or self._begin(batch), None
                 self._durable(batch, await self._island.finish(flight))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..actors.actor import Record
-from ..actors.events import OrderApproved, OrderEvent, OrderFilled
+from ..actors.events import NO_CHANGE, OrderEvent, OrderFilled
 from ..actors.messages import FilledFound, HistoryFound
 from ..actors.ports import ReadFilled, ReadHistory
 from ..adapters.record_codec import decode_record
@@ -43,7 +43,7 @@ class Questions:
         touched: dict[str, None] = {}
         for data in self._disk.read(command.after):
             event = decode_record(data).event
-            if isinstance(event, OrderEvent) and type(event) is not OrderApproved:
+            if isinstance(event, OrderEvent) and type(event) not in NO_CHANGE:
                 touched[event.client_order_id] = None
         histories = [self._history(order_id) for order_id in touched]
         filled = tuple(history for history in histories if any(type(each.event) is OrderFilled for each in history))

@@ -128,6 +128,10 @@ class CommitLog:
         self._busy = True
         self._store.append(first, data, ends, self.answered)
 
+    def reached(self, number: int) -> None:
+        """Take note that everything up to `number` is durable, before the writer's answer is taken."""
+        self._durable = number
+
     def committed(self, number: int) -> None:
         """Take the writer's answer: everything up to `number` is durable."""
         self._durable = number

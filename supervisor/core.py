@@ -131,7 +131,7 @@ class Core:
 
         What leaves does not come back into the core but as an input, so a session is the same without this.
         """
-        self.dispatcher.log.committed(number)
+        self.dispatcher.log.reached(number)
         self.dispatcher.log.release()
 
     def next_deadline_ns(self) -> int | None:

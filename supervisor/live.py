@@ -91,6 +91,7 @@ class LiveRuntime:
         self._idle_listeners: dict[Callable[[], None], None] = {}
         self._group: anyio.abc.TaskGroup
         self._giving_up = False
+        self._unheard: Exception | None = None
         self._fault = ""
         self._halted = False
         self._passed = 0
@@ -161,6 +162,8 @@ class LiveRuntime:
     async def _pump(self) -> None:
         while not (self._giving_up or (self.core.stopped and (self.core.dispatcher.log.settled or self._fault))):
             await self._wait()
+            if self._unheard is not None:
+                raise self._unheard
             inputs = self._taken()
             now_ns = self.clock.now_ns()
             stepped_s = self.clock.stepped()
@@ -245,11 +248,14 @@ class LiveRuntime:
         """Take the store's answer: what waited for it leaves now, the rest is for the next tick."""
         if is_armed():
             self._pass_points("durable", self.core.dispatcher.log.durable, number)
-        self.core.release(number)
         self._commit_began = None
         self._commit_news.set()
-        self.on_committed(number)
         self.put(Committed(number))
+        try:
+            self.on_committed(number)
+            self.core.release(number)
+        except Exception as error:  # noqa: BLE001 - a callback of the loop has nobody to raise it to; the pump does
+            self._unheard = error
 
     async def ask(self, actor: str, request: Any) -> Any:
         """Ask an actor and wait for its answer, which comes after the commit that it rests on. Cancelling recalls nothing.

@@ -75,9 +75,11 @@ def recall(dispatcher: Dispatcher, memory: Memory) -> None:
 
 def revive_orders(lifecycle: Lifecycle, memory: Memory) -> None:
     """Bring back the orders that were in memory; the desk, which has begun, says which of the closed ones were."""
-    desk = lifecycle.dispatcher.cells["desk"].actor.state
+    cells = lifecycle.dispatcher.cells
+    desk, held = cells["desk"].actor.state, cells["risk_gate"].actor.state.exposure.open
     for order_id, history in _histories(memory).items():
-        kept = order_id in desk.closed or order_id in desk.quarantined  # the desk would let the leaving ones go at once
+        # The desk would let the leaving ones go at once.
+        kept = order_id in desk.closed or order_id in desk.quarantined or order_id in held
         if kept or not _is_closed(history):
             _revive(lifecycle, "order/" + order_id, history)
 

@@ -193,10 +193,15 @@ class Exposure(msgspec.Struct):
                 left = max(event.quantity - filled, ZERO)
                 self._change(reservation, offered=Offer(event.quantity, left, event.price))
             return
-        self.reserved(event)
+        self._open(event)
 
-    def reserved(self, event: OrderApproved | OrderReserved) -> None:
-        """Count what an order has open."""
+    def reserved(self, event: OrderReserved) -> None:
+        """Count what an order has open that was let go; what it still holds is part of that."""
+        if event.client_order_id in self.open:
+            self._release(event.client_order_id)
+        self._open(event)
+
+    def _open(self, event: OrderApproved | OrderReserved) -> None:
         quantity, price = event.quantity, event.price
         self.open[event.client_order_id] = Reservation(
             event.account, event.symbol, event.side, quantity, quantity, price

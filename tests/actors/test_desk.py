@@ -12,7 +12,16 @@ from ordersmith.actors.errors import OrderCommandError
 from ordersmith.actors.events import OrderApproved, OrderFilled, OrderSubmitted, Undelivered
 from ordersmith.actors.messages import CommandRefused, GetOrderStatus, SubmitOrders
 from ordersmith.actors.model import Order, OrderState, OrderStatus, OrderType, Side, Terms
-from ordersmith.actors.ports import Cancelled, CancelRequest, Expired, NewOrder, Rejected, ReplaceRequest
+from ordersmith.actors.ports import (
+    BrokerOrderState,
+    Cancelled,
+    CancelRequest,
+    Expired,
+    NewOrder,
+    OrderFound,
+    Rejected,
+    ReplaceRequest,
+)
 from ordersmith.supervisor.executor import BacktestExecutor
 
 D = Decimal
@@ -248,6 +257,18 @@ def test_who_leaves_memory_is_told_by_the_records_alone(crowded: World) -> None:
         before = cell.actor.snapshot()
         dispatcher.rebuild(cell, cell.spec.factory())
         assert cell.actor.snapshot() == before
+
+
+def test_who_holds_something_does_not_leave(crowded: World) -> None:
+    """An old order that the broker works after all is looked after until that is gone."""
+    crowded.says(OrderFound("n3.0", "b", BrokerOrderState.WORKING, Decimal(0), None, open_quantity=Decimal(10)))
+    for step in range(5):
+        crowded.submit(buy(f"y{step}", 0))
+    assert crowded.machine("n3") is not None
+    crowded.says(OrderFound("n3.0", "b", BrokerOrderState.CANCELLED, Decimal(0), None))
+    for step in range(5):
+        crowded.submit(buy(f"z{step}", 0))
+    assert crowded.machine("n3") is None
 
 
 def test_an_old_order_still_has_its_status(crowded: World) -> None:

@@ -219,6 +219,33 @@ def test_a_bust_of_an_order_that_was_filled_has_the_broker_asked_what_works() ->
     assert world.exposure.open == {}
 
 
+def test_a_bust_while_a_replacement_is_asked_is_counted_once() -> None:
+    """The gate still holds what the replacement may make, and adds what was taken back to that: nothing is left in the end."""
+    world = working()
+    world.replace("o", quantity=15)
+    world.says(executed("o.0", "k", 10, 9, 10), executed("o.0", "k", 0, 0, 10, revision=1))
+    assert world.exposure.account("main").symbols["A"].open_buy == 15
+    world.says(ReplaceRefused("o.1", "NO", ""), OrderFound("o.0", "b", BrokerOrderState.CANCELLED, D(0), None))
+    assert world.exposure.account("main").symbols["A"].open_buy == 0
+    assert world.exposure.account("main").reserved == 0
+
+
+def test_what_a_bust_left_is_over_when_the_broker_has_finished_with_the_order() -> None:
+    """DONE is an end like any other: nothing of the order works, and nothing is missing from its fills."""
+    world = working()
+    world.says(executed("o.0", "k", 10, 9, 10), executed("o.0", "k", 4, 9, 4, revision=1))
+    world.says(OrderFound("o.0", "b", BrokerOrderState.DONE, D(4), D(9)))
+    assert (world.status("o").state, world.exposure.open) == (CANCELLED, {})
+
+
+def test_a_replacement_that_may_still_be_made_stays_counted() -> None:
+    """That the leg before it is done with says nothing of the one that was asked for."""
+    world = working()
+    world.replace("o", quantity=15)
+    world.says(executed("o.0", "k", 10, 9, 10), OrderFound("o.0", "b", BrokerOrderState.DONE, D(10), D(9)))
+    assert world.exposure.account("main").symbols["A"].open_buy == 5
+
+
 def test_a_cancel_that_is_refused_has_the_broker_asked_once() -> None:
     """Why it was refused is the broker's affair: the order may be over, and what tells is a look at it."""
     world = working()

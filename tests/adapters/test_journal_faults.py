@@ -374,10 +374,12 @@ async def test_a_disk_that_does_not_answer_is_told(path: Path, monkeypatch) -> N
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
-async def test_a_disk_that_hangs_does_not_hold_up_the_end(path: Path, monkeypatch) -> None:
-    """Closing is bounded and says that something is not durable; the journal stays locked while its thread may write."""
+@pytest.mark.parametrize("end", ["close", "cancel"])
+async def test_a_disk_that_hangs_does_not_hold_up_the_end(path: Path, monkeypatch, end: str) -> None:
+    """Closing, and cancelling, is bounded and says that something is not durable; the lock is held while its thread may write."""
     monkeypatch.setattr("ordersmith.adapters.asyncio_island.GRACE_S", 0.05)
     monkeypatch.setattr(sqlite_journal, "GRACE_S", 0.05)
+    monkeypatch.setattr(sqlite_journal, "STOP_S", 0.05)
     hang, hung = threading.Event(), threading.Event()
 
     class Hanging(sqlite3.Connection):
@@ -393,10 +395,16 @@ async def test_a_disk_that_hangs_does_not_hold_up_the_end(path: Path, monkeypatc
     with anyio.fail_after(5):
         async with anyio.create_task_group() as group:
             group.start_soon(store.run)
+            while not store._running:
+                await anyio.lowlevel.checkpoint()
             store.append(*batch(1, records(1, 2)), told.append)
             while not hung.is_set():
                 await anyio.lowlevel.checkpoint()
-            assert not await store.close(0.05)
+            if end == "cancel":
+                group.cancel_scope.cancel()
+            else:
+                assert not await store.close(0.05)
+        assert not await store.close(0.05)
     assert told == []
     with pytest.raises(JournalFault, match="another process trades this journal"):
         await SqliteJournal(path).open()

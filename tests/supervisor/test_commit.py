@@ -51,6 +51,19 @@ def test_commands_and_replies_wait_for_the_commit() -> None:
     assert (tree.out.taken, tree.answers) == (["command"], ["reply"])
 
 
+def test_what_is_known_to_be_durable_leaves_and_the_batch_is_under_way_until_the_answer_is_taken() -> None:
+    """Between ticks a shell may let out what a commit allows; who asks whether the store writes must not see a gap."""
+    tree, store = late()
+    tree.do("a", lambda a: (a.ctx.send("out", "command"), a.count()))
+    log = tree.dispatcher.log
+    log.reached(1)
+    log.release()
+    assert (tree.out.taken, log.writing, store.batches) == (["command"], True, [(1,)])
+    store.commit()
+    tree.run()
+    assert not log.writing
+
+
 def test_a_record_after_the_send_in_the_same_turn_counts() -> None:
     """A command waits for all records of its turn, also for those that come after it in the handler."""
     tree, store = late()
