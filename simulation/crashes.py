@@ -59,9 +59,9 @@ class Tripwire:
 class Rigged(dict[type, Any]):
     """A table of handlers of which the next one crashes; then it is as it was."""
 
-    def __init__(self, cell: Cell, crashes: Crashes, point: str) -> None:
+    def __init__(self, cell: Cell, crashes: Crashes, point: str, times: int) -> None:
         super().__init__(cell.handlers)
-        self._cell, self._real, self._crashes, self._point = cell, cell.handlers, crashes, point
+        self._cell, self._real, self._crashes, self._point, self._times = cell, cell.handlers, crashes, point, times
 
     def get(self, kind: type, default: Any = None) -> Any:
         handler = super().get(kind)
@@ -70,6 +70,8 @@ class Rigged(dict[type, Any]):
 
         def crashing(actor: Any, message: Any) -> None:
             self._cell.handlers = self._real
+            if self._times > 1:
+                self._crashes.again(self._cell, self._times - 1)
             self._crashes.crash(self._cell, self._point, handler, actor, message)
 
         return crashing
@@ -83,11 +85,20 @@ class Crashes:
         self.process: Process | None = None
         self._random = random
 
-    def rig(self) -> None:
-        """Have some actor crash at its next message, at a point of it."""
+    def rig(self, times: int = 1) -> None:
+        """Have some actor crash at its next message, at a point of it; or at the next ones, each after it was rebuilt."""
         cell = self._some_cell()
-        if cell is not None and cell.live and type(cell.handlers) is not Rigged:
-            cell.handlers = Rigged(cell, self, self._random.choice(POINTS))
+        if cell is not None:
+            self._rig(cell, times)
+
+    def _rig(self, cell: Cell, times: int) -> None:
+        if cell.live and type(cell.handlers) is not Rigged:
+            cell.handlers = Rigged(cell, self, self._random.choice(POINTS), times)
+
+    def again(self, cell: Cell, times: int) -> None:
+        """Have an actor crash again, once this tick is over."""
+        if self.process is not None:
+            self.process.after_tick(lambda: self._rig(cell, times))
 
     def poison(self) -> bool:
         """Post a report that no order can take: it crashes its actor twice. Return whether there was an order for it."""

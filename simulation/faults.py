@@ -58,6 +58,7 @@ class Fault(StrEnum):
     BAD_TICK = "bad tick"
     # The process
     ACTOR_CRASH = "actor crash"
+    CRASH_LOOP = "actor that crashes again and again"
     POISON = "poisoned message"
     PORT_DEATH = "port death"
     REORDERED = "inputs in another order"
@@ -114,6 +115,7 @@ AN_HOUR: Mapping[Fault, float] = {
     F.SPLIT: 1 / 24,
     F.DIVIDEND: 1 / 12,
     F.ACTOR_CRASH: 4,
+    F.CRASH_LOOP: 0.05,
     F.POISON: 0.2,
     F.PORT_DEATH: 1,
     F.KILLED: 1,

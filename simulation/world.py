@@ -53,7 +53,7 @@ LIMITS = Limits(
     initial_margin=Decimal("0.5"),
     short_initial_margin=Decimal("0.5"),
 )
-BREAKER = BreakerRules(rejections=10, unknowns=8)
+BREAKER = BreakerRules(rejections=4, unknowns=4)
 
 REBOOT_NS = (SECOND_NS, 30 * SECOND_NS)
 """How long the process is away after it ended."""
@@ -61,8 +61,12 @@ REBOOT_NS = (SECOND_NS, 30 * SECOND_NS)
 LIVENESS_NS = 40 * MINUTE_NS
 """How long after the last fault everything must be at rest."""
 
+LOOP = 12
+"""How often an actor crashes that crashes again and again: more than any supervisor puts up with."""
+
 PROCESS_FAULTS = (
     Fault.ACTOR_CRASH,
+    Fault.CRASH_LOOP,
     Fault.POISON,
     Fault.PORT_DEATH,
     Fault.KILLED,
@@ -209,6 +213,8 @@ class World:
         match fault:
             case Fault.ACTOR_CRASH:
                 self.crashes.rig()
+            case Fault.CRASH_LOOP:
+                self.crashes.rig(LOOP)
             case Fault.POISON:
                 return self.crashes.poison()
             case Fault.PORT_DEATH:
