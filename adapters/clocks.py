@@ -26,6 +26,9 @@ class Clock(Protocol):
     def stepped(self) -> float:
         """Return by how many seconds time has jumped since this was asked last, 0.0 for not at all."""
 
+    def go_on_from(self, now_ns: int) -> None:
+        """Be no earlier than this from now on: what is written down is never from before what was."""
+
 
 class WallClock:
     """Real time. `wall_ns` and `monotonic_ns` are the operating system's."""
@@ -48,6 +51,9 @@ class WallClock:
 
     def seconds_until(self, deadline_ns: int) -> float | None:
         return max(deadline_ns - self.now_ns(), 0) / SECOND_NS
+
+    def go_on_from(self, now_ns: int) -> None:
+        self._offset_ns = max(self._offset_ns, now_ns - self._monotonic_ns())
 
     def stepped(self) -> float:
         stepped_ns, self._stepped_ns = self._stepped_ns, 0

@@ -23,6 +23,7 @@ from ..actors.ports import Command, Disconnected, JournalStore
 from ..actors.strategy import Strategy
 from ..adapters.clocks import WallClock
 from ..adapters.io_actor import IoActor, Line, what_became_of
+from ..adapters.record_codec import decode_record
 from ..supervisor.cell import Cell
 from ..supervisor.condensing import condensed
 from ..supervisor.core import Core, is_urgent
@@ -131,9 +132,9 @@ class Process:
             lambda actor, message, cause: self.put(Posted(actor, message, cause)),
         )
         core.dispatcher.ports["store"] = self.questions
+        if disk.records:
+            self._clock.go_on_from(decode_record(disk.records[-1]).at_ns)
         now_ns = self._clock.now_ns()
-        if memory.records:
-            now_ns = max(now_ns, memory.records[-1].at_ns)
         core.begin(now_ns, Booted(disk.boots, "sim", self.epoch, "simulated"), memory)
         self._after_tick()
 

@@ -94,7 +94,7 @@ class LiveRuntime:
         self._unheard: Exception | None = None
         self._fault = ""
         self._halted = False
-        self._passed = 0
+        self._passed = self._last_ns = 0
         self._failed_hosts = 0
         self._watchdog = Watchdog(limits, self._at_work, self.warn, self._missed)
 
@@ -137,6 +137,9 @@ class LiveRuntime:
             self._tell_idle()
 
     def _memory(self) -> Memory:
+        self._last_ns = max(
+            (decode_record(data).at_ns for data in self.store.read(max(self.store.durable - 1, 0))), default=0
+        )
         number, states = self.store.load_snapshots(state_format())
         self._keeper.remembered = number
         records = map(decode_record, self.store.read(number))
@@ -151,9 +154,8 @@ class LiveRuntime:
         core.dispatcher.ports["store"] = self._questions
 
     def _beginning(self, memory: Memory) -> tuple[int, Booted]:
+        self.clock.go_on_from(self._last_ns)
         now_ns = self.clock.now_ns()
-        if memory.records:
-            now_ns = max(now_ns, memory.records[-1].at_ns)
         booted = Booted(self.store.boot, self.boot.instance, self.boot.epoch, self.boot.version)
         if self._input_log is not None:
             self._input_log.begin(self.core, now_ns, booted, memory)

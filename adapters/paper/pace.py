@@ -46,6 +46,10 @@ class DataClock:
         """Data time never jumps by itself."""
         return 0.0
 
+    def go_on_from(self, now_ns: int) -> None:
+        """Be no earlier than this."""
+        self.set(now_ns)
+
     def set(self, now_ns: int) -> None:
         """Move the clock forward to this time; it never goes back."""
         self._settle(max(now_ns, self.now_ns()), self._speed, self._limit_ns)

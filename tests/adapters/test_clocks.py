@@ -46,6 +46,19 @@ def test_a_step_forwards_is_followed_and_told_once(seconds: float) -> None:
     assert clock.stepped() == 0.0
 
 
+def test_it_goes_on_from_where_another_has_ended() -> None:
+    """The clock was wrong in the process before, and was set right: what is written down now is not from before what was."""
+    machine = Machine()
+    clock = machine.clock()
+    clock.go_on_from(BOOT_NS + 3600 * SECOND_NS)
+    machine.pass_by(2)
+    assert clock.now_ns() == BOOT_NS + 3602 * SECOND_NS
+    assert clock.seconds_until(BOOT_NS + 3610 * SECOND_NS) == 8.0
+    assert clock.stepped() == 0.0
+    clock.go_on_from(BOOT_NS)
+    assert clock.now_ns() == BOOT_NS + 3602 * SECOND_NS
+
+
 def test_a_step_back_is_told_and_not_followed() -> None:
     """Records stay in order and timers go on: time passes as before."""
     machine = Machine()

@@ -66,6 +66,9 @@ class SetClock:
     def stepped(self) -> float:
         return 0.0
 
+    def go_on_from(self, now_ns: int) -> None:
+        self.at_ns = max(self.at_ns, now_ns)
+
 
 class MortalPort(ExchangePort):
     """Dies of the order `dies_of`, with it in its hand."""

@@ -21,6 +21,8 @@ from ordersmith.actors.model import OrderState, TradingState
 from ordersmith.actors.ports import CancelRequest, Connect, NewOrder
 from ordersmith.actors.strategy import Strategy
 from ordersmith.adapters.clocks import WallClock
+from ordersmith.adapters.journal_reader import JournalReader
+from ordersmith.adapters.record_codec import decode_record
 
 pytestmark = pytest.mark.anyio
 MINUTE_NS = 60_000_000_000
@@ -189,3 +191,16 @@ async def test_a_strategy_that_raises_loses_the_right_to_new_risk(tmp_path):
         assert info.trading_state is TradingState.REDUCING
         (status,) = await ask(runtime, "desk", SubmitOrders((order("one"),)))
         assert (status.state, status.reason) == (OrderState.REJECTED, "TRADING_REDUCING")
+
+
+@pytest.mark.parametrize("snapshot_every", [1, 1_000_000])
+async def test_a_boot_goes_on_from_the_time_of_the_last_record(tmp_path, snapshot_every):
+    """The clock was an hour ahead, and was set right: deadlines from then would else wait for that hour to pass."""
+    ahead = LiveWorld(tmp_path, clock=WallClock(lambda: time.time_ns() + 60 * MINUTE_NS))
+    async with ahead.running(snapshot_every=snapshot_every) as runtime:
+        await runtime.idle()
+    with JournalReader(ahead.journal) as reader:
+        last_ns = max(decode_record(data).at_ns for data in reader.read())
+    world = LiveWorld(tmp_path)
+    async with world.running() as runtime:
+        assert last_ns <= runtime.clock.now_ns() < last_ns + MINUTE_NS
