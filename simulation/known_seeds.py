@@ -40,6 +40,7 @@ KNOWN: tuple[KnownSeed, ...] = (
     KnownSeed(
         3, "hurricane", 4, "A bust came before its fill, which had been inferred from a total: the gap stayed (I3)."
     ),
+    KnownSeed(1036, "storm", 8, "A split came upon a last price that was not a number, and the core broke off (run)."),
     KnownSeed(1066, "storm", 4, "An order closed by a replacement to what had filled, and never left memory (I11)."),
     KnownSeed(
         5000, "storm", 8, "The desk emptied its list of those who leave memory in a handler, not in a fold (I11)."

@@ -7,6 +7,7 @@ see where they ended.
 from __future__ import annotations
 
 from decimal import Decimal
+from math import isfinite
 
 from ..actors.bars import Bars, CorporateActionKind, Row
 from ..actors.model import ZERO
@@ -64,5 +65,7 @@ class Prices:
 
 def _adjusted(row: Row, ratio: Decimal, amount: Decimal) -> Row:
     """Return a bar on the terms after a split or a dividend; what is paid out is never more than the price."""
-    open_, high, low, close = (float(max(Decimal(repr(price)) - amount, ZERO) / ratio) for price in row[:4])
+    open_, high, low, close = (
+        float(max(Decimal(repr(price)) - amount, ZERO) / ratio) if isfinite(price) else price for price in row[:4]
+    )
     return open_, high, low, close, row[4] * float(ratio)
