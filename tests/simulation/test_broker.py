@@ -87,7 +87,7 @@ def test_an_ioc_order_takes_what_there_is_at_once():
 
 def test_an_order_fills_in_parts_until_it_is_done():
     """Executions of one order have keys of their own, and their cumulative quantities rise to the whole."""
-    setup = Setup(Fault.PARTIAL_FILL, rate=0.7)
+    setup = Setup(Fault.PARTIAL_FILL)
     setup.broker.place("x.0", buy(100))
     setup.wait(120)
     executions = [execution for _, execution in setup.broker.books.executions]
