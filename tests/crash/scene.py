@@ -95,7 +95,11 @@ def _config(scene: Scene) -> Mapping[str, Any]:
         "data": data,
         "strategy": {"path": f"{STRATEGY}:CrashStrategy"},
         "journal": {"path": "journal.db", "snapshot_every": scene.snapshot_every},
-        "service": {"on_stop": scene.on_stop, "stop_within": 20 if scene.on_stop == "cancel" else 4, "log_level": "error"},
+        "service": {
+            "on_stop": scene.on_stop,
+            "stop_within": 20 if scene.on_stop == "cancel" else 4,
+            "log_level": "error",
+        },
     }
 
 
