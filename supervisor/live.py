@@ -76,7 +76,7 @@ class LiveRuntime:
         self.on_failure: Callable[[], None] = lambda: None
         self.on_tick: Callable[[], None] = lambda: None
         self.on_committed: Callable[[int], None] = lambda _: None
-        self.on_open: Callable[[], Awaitable[None]] = anyio.lowlevel.checkpoint
+        self.on_open: Callable[[int], Awaitable[None]] = lambda _: anyio.lowlevel.checkpoint()
         self._core_of = core_of
         self._input_log = input_log
         self._keeper = SnapshotKeeper(store, snapshot_every)
@@ -108,7 +108,8 @@ class LiveRuntime:
         await self.store.open()
         self.store.watch(self._store_failed, self._store_restored)
         try:
-            await self.on_open()
+            self._last_ns = await anyio.to_thread.run_sync(self._last_time)
+            await self.on_open(self._last_ns)
             self.core = self._core_of(self.store.durable)
             memory = await anyio.to_thread.run_sync(self._memory)
             self._connect()
@@ -136,10 +137,12 @@ class LiveRuntime:
             self.ended.set()
             self._tell_idle()
 
+    def _last_time(self) -> int:
+        """Return the time of the journal's last record, 0 for none."""
+        last = self.store.read(max(self.store.durable - 1, 0))
+        return max((decode_record(data).at_ns for data in last), default=0)
+
     def _memory(self) -> Memory:
-        self._last_ns = max(
-            (decode_record(data).at_ns for data in self.store.read(max(self.store.durable - 1, 0))), default=0
-        )
         number, states = self.store.load_snapshots(state_format())
         self._keeper.remembered = number
         records = map(decode_record, self.store.read(number))

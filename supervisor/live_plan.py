@@ -29,7 +29,6 @@ from ..adapters.clocks import Clock
 from ..adapters.io_actor import IoActor
 from ..adapters.journal_questions import JournalQuestions
 from ..adapters.paper.pace import Turns
-from ..adapters.record_codec import decode_record
 from ..adapters.sqlite_journal import SqliteJournal
 from ..config import Settings, nanoseconds
 from .arming import Armed, PortFactories, arm, port_of
@@ -150,7 +149,7 @@ class LiveSystem:
             snapshot_every=settings.journal.snapshot_every,
             limits=watchdog_limits(settings, self.broker),
         )
-        self.runtime.on_open = self._open
+        self.runtime.on_open = self.broker.open
         self.runtime.on_tick = self._after_tick
         self.broker.serve(self.runtime, self._data_come, self._data_over)
 
@@ -183,15 +182,6 @@ class LiveSystem:
     def _data_over(self) -> None:
         self.is_over = True
         self.ended()
-
-    async def _open(self) -> None:
-        await self.broker.open(await anyio.to_thread.run_sync(self._last_ns))
-
-    def _last_ns(self) -> int:
-        """Return the time of the journal's last record, 0 for none."""
-        return max(
-            (decode_record(data).at_ns for data in self.journal.read(max(self.journal.durable - 1, 0))), default=0
-        )
 
     def _questions(self, runtime: LiveRuntime) -> JournalQuestions:
         return JournalQuestions(

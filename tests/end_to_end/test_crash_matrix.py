@@ -15,9 +15,7 @@ from typing import Any
 import pytest
 from crash_injection import (
     ACTORS,
-    AFTER,
     EVERY_STATE,
-    POINTS,
     Injector,
     Key,
     Plan,
@@ -29,6 +27,7 @@ from crash_scenario import RELEASE_BAR, Outcome, Run, Script
 
 from ordersmith.actors import desk
 from ordersmith.actors.events import ActorRestarted
+from ordersmith.simulation.crashes import AFTER, POINTS
 
 MAY_DIFFER = {("BrokerConnection", "Connected"): {"commands", "journal", "causes"}}
 """A connection that crashes before it has heard that the session is open asks for it again, and is told so twice."""

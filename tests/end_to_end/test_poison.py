@@ -12,13 +12,14 @@ from typing import Any
 import msgspec
 import pytest
 from books import disagreements
-from crash_injection import BEFORE, Injector, Key, Plan, handler_keys, injected, wrapped_handlers
+from crash_injection import Injector, Key, Plan, handler_keys, injected, wrapped_handlers
 from crash_scenario import Outcome, Run, Script
 
 from ordersmith.actors import desk
 from ordersmith.actors.events import MessagePoisoned
 from ordersmith.actors.messages import Unknown
 from ordersmith.actors.model import OrderState, OrderStatus
+from ordersmith.simulation.crashes import BEFORE
 from ordersmith.supervisor.asks import Asks
 
 QUIET_BAR = 12

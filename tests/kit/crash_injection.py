@@ -25,37 +25,13 @@ from ordersmith.actors.order import Order
 from ordersmith.actors.positions import Positions
 from ordersmith.actors.rebalancer import Rebalancer
 from ordersmith.actors.risk_gate import RiskGate
+from ordersmith.simulation.crashes import AT_END, BEFORE, FIRST_EFFECT, Crash, Tripwire
 
 ACTORS = (Journal, CircuitBreaker, Positions, Market, RiskGate, Desk, Rebalancer, BrokerConnection, Order)
 """The domain's actors that handle messages; the hosted strategy is not rebuilt, and the tally only folds."""
 
-BEFORE, FIRST_EFFECT, AT_END, AFTER = POINTS = ("before", "first effect", "at end", "after")
-EFFECTS = frozenset("tell record send reply split set_timer cancel_timer spawn stop watch ready stopped".split())
-
 Key = tuple[str, str]
 """(actor class, message class)."""
-
-
-class Crash(Exception):
-    """The bug that a test puts in."""
-
-
-class Tripwire:
-    """A context whose first effect raises, once it is done."""
-
-    def __init__(self, context: Any) -> None:
-        self._context = context
-
-    def __getattr__(self, name: str) -> Any:
-        real = getattr(self._context, name)
-        if name not in EFFECTS:
-            return real
-
-        def effect(*arguments: Any, **options: Any) -> Any:
-            real(*arguments, **options)
-            raise Crash(f"after {name}")
-
-        return effect
 
 
 class Plan(msgspec.Struct):

@@ -102,10 +102,10 @@ async def test_a_signal_before_anything_has_begun_ends_it(config):
     opened, may_go_on = anyio.Event(), anyio.Event()
     open_broker = service.runtime.on_open
 
-    async def on_open():
+    async def on_open(last_ns):
         opened.set()
         await may_go_on.wait()
-        await open_broker()
+        await open_broker(last_ns)
 
     service.runtime.on_open = on_open
     async with running(service) as endings:
