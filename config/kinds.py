@@ -43,6 +43,8 @@ def _is_timezone(name: str) -> bool:
 _STRATEGY = re.compile(r"(?:.+\.py|[^\W\d]\w*(?:\.[^\W\d]\w*)*):[^\W\d]\w*")
 _SYMBOL = re.compile(r"[A-Za-z0-9^](?:[A-Za-z0-9 ._:/=+-]*[A-Za-z0-9=+-])?")
 _INSTANCE = re.compile(r"[a-z0-9]{1,8}")
+_REST = re.compile(r"https?://[^\s/]+(?:/\S*)?")
+_STREAM = re.compile(r"wss?://[^\s/]+(?:/\S*)?")
 _CALENDAR = re.compile(r"[A-Za-z0-9][A-Za-z0-9_/]*")
 _NO_DELAY = Decimal(0)
 _SHORTEST = Decimal("0.001")
@@ -64,6 +66,10 @@ Recording = Literal["none", "inputs"]
 OnStop = Literal["leave", "cancel", "flatten"]
 LogForm = Literal["auto", "console", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+PriceSource = Literal["file", "alpaca"]
+AlpacaFeed = Literal["iex", "sip"]
+Adjustment = Literal["raw", "split", "dividend", "all"]
+Timeframe = Literal["1Min", "5Min", "15Min", "30Min", "1Hour", "1Day"]
 
 Fraction = Annotated[Decimal, Check("a number from 0 up to, but not including, 1", lambda x: 0 <= x < 1)]
 Share = Annotated[Decimal, Check("a number above 0 and up to 1", lambda x: 0 < x <= 1)]
@@ -102,6 +108,13 @@ Symbol = Annotated[
 Symbols = Annotated[
     tuple[Symbol, ...],
     Check("a list of symbols such as [AAPL, MSFT], each once", lambda symbols: len(set(symbols)) == len(symbols)),
+]
+RestAddress = Annotated[
+    str, Check("an address such as https://paper-api.alpaca.markets", lambda text: _REST.fullmatch(text) is not None)
+]
+StreamAddress = Annotated[
+    str,
+    Check("an address such as wss://paper-api.alpaca.markets/stream", lambda text: _STREAM.fullmatch(text) is not None),
 ]
 CalendarName = Annotated[
     str, Check("the name of an exchange calendar such as XNYS", lambda text: _CALENDAR.fullmatch(text) is not None)

@@ -16,6 +16,8 @@ import msgspec
 
 from .backtest_settings import BacktestSettings
 from .kinds import (
+    Adjustment,
+    AlpacaFeed,
     BadRows,
     CalendarName,
     Count,
@@ -23,7 +25,9 @@ from .kinds import (
     InstanceName,
     Mode,
     Positive,
+    PriceSource,
     Provider,
+    RestAddress,
     Seconds,
     SecondsOrOff,
     Section,
@@ -31,9 +35,11 @@ from .kinds import (
     Share,
     Stamp,
     StrategyPath,
+    StreamAddress,
     Symbol,
     Symbols,
     TargetTimeInForce,
+    Timeframe,
     TimeZone,
 )
 from .live_settings import JournalSettings, PaperSettings, ServiceSettings, WatchdogSettings
@@ -55,6 +61,16 @@ class AlpacaSettings(Section, frozen=True, kw_only=True):
     """Secret that belongs to the key."""
     paper: bool = True
     """Whether it is a paper account; must agree with `execution.mode`."""
+    base_url: RestAddress | None = None
+    """Where orders go; None is Alpaca's own address, of paper or of live trading as `paper` says. So is None of the others."""
+    stream_url: StreamAddress | None = None
+    """Where trade updates come from."""
+    data_url: RestAddress | None = None
+    """Where market data is asked for."""
+    data_stream_url: StreamAddress | None = None
+    """Where live market data comes from, the feed's name included."""
+    feed: AlpacaFeed = "iex"
+    """Which market data: `iex`, one exchange, free; `sip`, all exchanges, by subscription."""
 
 
 class TargetsSettings(Section, frozen=True, kw_only=True):
@@ -71,6 +87,8 @@ class ExecutionSettings(Section, frozen=True, kw_only=True):
     """`backtest`: past prices; `paper`: live prices, no money; `live`: real money."""
     provider: Provider = "alpaca"
     """The broker; a backtest does not use it."""
+    market_data: PriceSource = "file"
+    """Prices that provider `simulated` trades at: `file`, those of `data`, played; `alpaca`, Alpaca's live quotes."""
     alpaca: AlpacaSettings = AlpacaSettings()
     backtest: BacktestSettings = BacktestSettings()
     paper: PaperSettings = PaperSettings()
@@ -147,8 +165,10 @@ class InstrumentsSettings(Section, frozen=True, kw_only=True):
 
 
 class DataSettings(Section, frozen=True, kw_only=True):
-    """`data`: the prices that a backtest runs on."""
+    """`data`: the prices that a backtest runs on, and the symbols of live trading."""
 
+    provider: PriceSource = "file"
+    """Where past prices come from: `file`, those at `path`; `alpaca`, its historical bars, kept in `cache`."""
     path: FilePath | None = None
     """A CSV or Parquet file, or a folder with one file a symbol; relative to the configuration's folder."""
     symbols: Symbols = ()
@@ -171,6 +191,14 @@ class DataSettings(Section, frozen=True, kw_only=True):
     """CSV file of splits, dividends and symbol changes; relative to the configuration's folder."""
     bad_rows: BadRows = "stop"
     """Whether a row that cannot be right stops the run or is skipped; it is reported either way."""
+    timeframe: Timeframe = "1Day"
+    """Alpaca's historical bars: how long one is."""
+    adjustment: Adjustment = "split"
+    """Alpaca's historical bars: for which corporate actions past prices are restated."""
+    cache: FilePath = "data-cache"
+    """Folder in which Alpaca's historical bars are kept; relative to the configuration's folder."""
+    stale_after: Seconds = Decimal(60)
+    """Live: seconds after which a price that was not confirmed lets no new risk pass."""
 
 
 class StrategySettings(Section, frozen=True, kw_only=True):
