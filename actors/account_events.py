@@ -25,6 +25,13 @@ class SessionRefused(Event, frozen=True):
     expected: str
 
 
+class SessionDenied(Event, frozen=True):
+    """The broker did not let us in, and says that trying again would not mend it: nothing is sent."""
+
+    account: str
+    text: str
+
+
 class ReadFailed(Event, frozen=True):
     """The account could not be read; that proves nothing, and it is read again."""
 
@@ -96,6 +103,7 @@ class ExternalOrderGone(Event, frozen=True):
 SyncEvent = (
     SessionConnected
     | SessionRefused
+    | SessionDenied
     | ReadFailed
     | AccountRead
     | BooksSuspected

@@ -14,6 +14,7 @@ import msgspec
 
 from .account_events import (
     SessionConnected,
+    SessionDenied,
     SessionRefused,
 )
 from .account_reader import READ, SECOND_READ_NS, AccountReader
@@ -51,6 +52,7 @@ from .ports import (
     CommandKind,
     Connect,
     Connected,
+    ConnectRefused,
     Disconnect,
     Disconnected,
     DividendDeclared,
@@ -79,7 +81,7 @@ EVENT_OF: dict[type[AccountReport], type[AccountEvent]] = {
     SaleSettled: CashSettled,
     MarginDeficit: MarginCalled,
 }
-"""The record of each report about the account: its fields are the account and then the report's."""
+"""The record of each report about the account: its fields are the account, those of the report, and what only we know."""
 
 
 class BrokerConnection(AccountReader[ConnectionMessage], Actor[ConnectionMessage]):
@@ -151,7 +153,7 @@ class BrokerConnection(AccountReader[ConnectionMessage], Actor[ConnectionMessage
     @handler
     def connected(self, message: Connected) -> None:
         expected, reported = self._expected_account, message.account
-        if self.state.phase is Phase.REFUSED:
+        if self.state.is_refused:
             return
         self.ctx.cancel_timer(CONNECT_AGAIN)
         if expected is not None and reported != expected:
@@ -159,6 +161,15 @@ class BrokerConnection(AccountReader[ConnectionMessage], Actor[ConnectionMessage
             return
         self.ctx.record(SessionConnected(self._account, message.capabilities))
         self._read()
+
+    @handler
+    def connect_refused(self, message: ConnectRefused) -> None:
+        """Give up until there is a session all the same; one that is open is lost, and asked for again."""
+        if self.state.is_open:
+            self.disconnected(Disconnected(message.reason))
+        elif self.state.phase is Phase.DISCONNECTED:
+            self.ctx.cancel_timer(CONNECT_AGAIN)
+            self.ctx.record(SessionDenied(self._account, message.reason))
 
     @handler
     def disconnected(self, message: Disconnected) -> None:
@@ -229,7 +240,7 @@ class BrokerConnection(AccountReader[ConnectionMessage], Actor[ConnectionMessage
         report = message.report
         if report.activity_id in self.state.activities:
             return  # a stream and a query may both bring it
-        event = EVENT_OF[type(report)](self._account, *msgspec.structs.astuple(report))
+        event = EVENT_OF[type(report)](self._account, **msgspec.structs.asdict(report))
         if isinstance(event, PositionAdjusted) and event.cause is AdjustmentCause.SPLIT:
             event = msgspec.structs.replace(event, ratio=self._ratio(event.symbol, event.quantity))
         self.ctx.record(event)

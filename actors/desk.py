@@ -46,6 +46,7 @@ from .messages import (
 )
 from .model import CLOSED_STATES, ID_ACCEPTED, ID_FORM, Order
 from .ports import BrokerOrderState, MarketData, OrderFound
+from .quotes import as_price
 from .refusals import refuse
 from .snapshots import NotOurs
 
@@ -101,7 +102,10 @@ class Desk(Actor[DeskMessage]):
         ctx, order_id = self.ctx, order.client_order_id
         if self.state.leaving or self._guests:
             self._let_go()
-        arrival = Arrival(ctx.now_ns, self._market.last_price(order.symbol))
+        market = self._market
+        arrival = Arrival(ctx.now_ns, market.last_price(order.symbol))
+        if market.quotes and (quote := market.quotes.get(order.symbol)) is not None:
+            arrival = Arrival(arrival.at_ns, arrival.last, as_price(quote.bid), as_price(quote.ask))
         record = ctx.record(OrderSubmitted(order_id, order, arrival))
         ctx.spawn("orders", "order/" + order_id, (record,))
         ctx.tell(ctx.refer("risk_gate"), CheckOrder(order, slot))

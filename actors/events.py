@@ -220,7 +220,7 @@ class CashMoved(AccountEvent, frozen=True):
 class PositionAdjusted(AccountEvent, frozen=True):
     """A position changed without a trade; see `ports.PositionAdjustment`. A split made `ratio` shares of one.
 
-    What is ADOPTED, because the broker holds it and a person said so, is taken over at `price`.
+    What is ADOPTED, because the broker holds it and a person said so, or was moved in by a TRANSFER, is taken over at `price`.
     """
 
     cause: AdjustmentCause

@@ -26,6 +26,7 @@ from .ports import (
     CancelRefused,
     CashMovement,
     Connected,
+    ConnectRefused,
     Disconnected,
     DividendDeclared,
     Executed,
@@ -406,6 +407,7 @@ ConnectionMessage = (
     | QueryLeg
     | Connected
     | Disconnected
+    | ConnectRefused
     | ConnectAgain
     | SyncMessage
     | BookActivity

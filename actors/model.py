@@ -396,7 +396,19 @@ class AccountInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Trading rules of a symbol: quantities are multiples of `lot`, order prices multiples of `tick`."""
+    """Trading rules of a symbol: quantities are multiples of `lot`, order prices multiples of `tick`.
+
+    Prices below 1 are multiples of `tick_below_one` where there is such a thing. `tradable` and `shortable` are what the
+    broker says of the symbol today.
+    """
 
     lot: Decimal = Decimal(1)
     tick: Decimal = Decimal("0.01")
+    tradable: bool = True
+    shortable: bool = True
+    tick_below_one: Decimal | None = None
+
+    def tick_at(self, price: Decimal) -> Decimal:
+        """Return what an order's price of this size is a multiple of."""
+        finer = self.tick_below_one
+        return self.tick if finer is None or price >= 1 else finer

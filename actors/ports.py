@@ -9,7 +9,7 @@ next leg.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
@@ -17,9 +17,13 @@ from itertools import product
 from typing import Any, Protocol
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
+from .broker_rule import BrokerRule as BrokerRule  # noqa: PLC0414 - named here for whoever imports it
+from .broker_rule import RuleKind as RuleKind  # noqa: PLC0414 - named here for whoever imports it
 from .errors import JournalError
 from .model import ZERO, Fill, Instrument, Order, OrderType, Side, Terms, TimeInForce
+from .quotes import Quote
 
 
 class Command(msgspec.Struct, frozen=True, gc=False):
@@ -27,7 +31,7 @@ class Command(msgspec.Struct, frozen=True, gc=False):
 
 
 class Connect(Command, frozen=True):
-    """Open the session; answered by `Connected`."""
+    """Open the session; answered by `Connected`, `Disconnected` or `ConnectRefused`."""
 
 
 class Disconnect(Command, frozen=True):
@@ -74,7 +78,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """What a broker can do, checked before anything is sent, in every mode.
 
     `excluded` are the pairs that it does not take although it takes each of the two. `extended_hours` says that limit
-    orders may trade outside of the session's regular hours.
+    orders may trade outside of the session's regular hours. `rules` are what it refuses besides; a broker without any has
+    them UNSET, of which a record holds nothing: so old traces stay what they were.
     """
 
     order_types: tuple[OrderType, ...]
@@ -82,6 +87,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     native_replace: bool = True
     excluded: tuple[tuple[OrderType, TimeInForce], ...] = ()
     extended_hours: bool = False
+    rules: tuple[BrokerRule, ...] | UnsetType = UNSET
 
     @cached_property
     def taken(self) -> frozenset[tuple[OrderType, TimeInForce]]:
@@ -106,6 +112,15 @@ class Connected(Report, frozen=True):
 
 class Disconnected(Report, frozen=True):
     """The session is closed or lost."""
+
+    reason: str
+
+
+class ConnectRefused(Report, frozen=True):
+    """The broker does not let us in, and trying again would not mend that: a key that is wrong, or one of another account.
+
+    Said only before the first session of a process; later a refusal is `Disconnected`, an outage that may end.
+    """
 
     reason: str
 
@@ -179,7 +194,7 @@ class Restated(OrderReport, frozen=True):
 
 
 class CashKind(StrEnum):
-    """Why cash moved without a trade."""
+    """Why cash moved without a trade. What was withheld is a FEE, and OTHER is what the broker names with a word of its own."""
 
     DIVIDEND = "DIVIDEND"
     BORROW_FEE = "BORROW_FEE"
@@ -187,6 +202,7 @@ class CashKind(StrEnum):
     FEE = "FEE"
     TRANSFER = "TRANSFER"
     ADOPTED = "ADOPTED"
+    OTHER = "OTHER"
 
 
 class AdjustmentCause(StrEnum):
@@ -197,6 +213,8 @@ class AdjustmentCause(StrEnum):
     SYMBOL_CHANGE = "SYMBOL_CHANGE"
     LIQUIDATION = "LIQUIDATION"
     ADOPTED = "ADOPTED"
+    SPINOFF = "SPINOFF"
+    TRANSFER = "TRANSFER"
 
 
 class AccountReport(Report, frozen=True):
@@ -218,7 +236,10 @@ class PositionAdjustment(AccountReport, frozen=True):
     """The position in `symbol` changed by the signed `quantity` without an order of ours.
 
     SPLIT: its cost stays what it was. CASH_IN_LIEU: the fraction was sold, and LIQUIDATION: the broker closed so much, for
-    the signed `cash`, charges off. SYMBOL_CHANGE: the whole position is called `new_symbol` from now on.
+    the signed `cash`, charges off. SYMBOL_CHANGE: the whole position is called `new_symbol` from now on. SPINOFF: the shares
+    came (or are owed) for nothing, their cost stays with whom they come from. TRANSFER: they were moved in at `price` (0: not
+    known), or out at what they had cost. A merger is told as what it does: for cash a LIQUIDATION, for shares a SYMBOL_CHANGE
+    and then a SPLIT.
     """
 
     cause: AdjustmentCause
@@ -227,6 +248,7 @@ class PositionAdjustment(AccountReport, frozen=True):
     cash: Decimal = ZERO
     new_symbol: str = ""
     text: str = ""
+    price: Decimal = ZERO
 
 
 class DividendDeclared(AccountReport, frozen=True):
@@ -366,10 +388,16 @@ class FallibleStore(JournalStore, Protocol):
 
 
 class MarketData(Protocol):
-    """The last values that a feed holds."""
+    """The last values that a feed holds. `quotes` are the newest by symbol, none for a feed of bars."""
+
+    @property
+    def quotes(self) -> Mapping[str, Quote]: ...
 
     def last_price(self, symbol: str) -> Decimal | None:
         """Return the last price of `symbol`, None before its first."""
+
+    def seen_ns(self, symbol: str) -> int | None:
+        """Return when the last price of `symbol` was seen or confirmed, None before its first."""
 
 
 class Instruments(Protocol):

@@ -34,6 +34,7 @@ from .events import (
     SessionOpened,
     TradingStateChanged,
 )
+from .machines.broker_rules import resting
 from .machines.exposure import Exposure, usable
 from .machines.order_checks import intent_key
 from .machines.risk import Case, Limits, checks_under, review, worst_margin
@@ -83,7 +84,9 @@ class RiskGate(Actor[GateMessage]):
         settles_later = limits.settles_later and limits.account_type == "cash"
         self.state = GateState(Exposure(settles_later=settles_later))
         self._limits = limits
-        self._checks = checks_under(limits, journal_falls_behind=backlog is not None)
+        falls_behind = backlog is not None
+        self._checks = checks_under(limits, journal_falls_behind=falls_behind, broker_has_rules=False)
+        self._checks_with_rules = checks_under(limits, journal_falls_behind=falls_behind)
         self._backlog = backlog
         self._validity_ns = validity_ns
         self._instruments = instruments
@@ -101,7 +104,7 @@ class RiskGate(Actor[GateMessage]):
         order, ctx = message.order, self.ctx
         order_id = order.client_order_id
         case = self._case(order, order.quantity)
-        denial = review(case, self._checks)
+        denial = review(case, self._checks if case.resting is None else self._checks_with_rules)
         sender = ctx.refer("order/" + order_id)
         if denial is not None:
             ctx.tell(sender, OrderRefused(denial, message.reply_to))
@@ -129,7 +132,8 @@ class RiskGate(Actor[GateMessage]):
         remaining = max(quantity - message.filled_quantity, ZERO) if quantity.is_finite() else ZERO
         open_quantity, cost = (ZERO, ZERO) if held is None else held.held()
         case = self._case(new, max(remaining - open_quantity, ZERO), remaining=remaining, held=cost)
-        denial = ONE_AT_A_TIME if held is not None and held.offered is not None else review(case, self._checks)
+        checks = self._checks if case.resting is None else self._checks_with_rules
+        denial = ONE_AT_A_TIME if held is not None and held.offered is not None else review(case, checks)
         sender = self.ctx.refer("order/" + old.client_order_id)
         if denial is not None:
             self.ctx.tell(sender, ReplaceDenied(denial, message.reply_to))
@@ -141,20 +145,25 @@ class RiskGate(Actor[GateMessage]):
 
     def _case(self, order: Order, delta: Decimal, remaining: Decimal | None = None, held: Decimal = ZERO) -> Case:
         symbol, state, exposure, last_price = order.symbol, self.state, self.state.exposure, self._market.last_price
-        return Case(
+        account = exposure.accounts.get(order.account) or exposure.look(order.account)
+        case = Case(
             order,
             delta,
             self._instruments.get(symbol),
             last_price(symbol),
             last_price,
-            exposure.accounts.get(order.account) or exposure.look(order.account),
+            account,
             state.trading_state,
             self._limits,
             self.ctx.now_ns,
             remaining,
             held,
             self._backlog,
+            self._market,
         )
+        if account.capabilities is not None and account.capabilities.rules:
+            case.resting = resting(exposure, order, self.ctx.view)
+        return case
 
     def _approve(self, order: Order) -> ApprovedOrder:
         return ApprovedOrder(order, self.ctx.now_ns + self._validity_ns, self.state.epoch)

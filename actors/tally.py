@@ -47,6 +47,7 @@ SUM_OF = {
     CashKind.FEE: "account_fees",
     CashKind.TRANSFER: "transfers",
     CashKind.ADOPTED: "transfers",
+    CashKind.OTHER: "account_fees",
 }
 """The field of the totals that each kind of cash movement is added to."""
 

@@ -21,7 +21,7 @@ from msgspec.structs import astuple
 
 from ..actors.bars import Bars
 
-TUPLE, LIST, DICT, DECIMAL, FIELDS, ENUM = range(6)
+TUPLE, LIST, DICT, DECIMAL, FIELDS, ENUM, NOT_SET = range(7)
 """What a value is that is no plain one: the first item of the array that it is written as."""
 
 PLAIN = frozenset({type(None), bool, int, float, str, bytes})
@@ -71,6 +71,7 @@ class InputCodec:
             list: lambda value: [LIST, *map(self._written, value)],
             dict: self._dict,
             Decimal: lambda value: [DECIMAL, str(value)],
+            msgspec.UnsetType: lambda _: [NOT_SET],
         }
         for index, name in enumerate(self.names):
             self._writers[kinds[name]] = self._writer(index, kinds[name])
@@ -81,6 +82,7 @@ class InputCodec:
             lambda items: Decimal(items[0]),
             self._struct,
             lambda items: self._kind(items[0])(items[1]),
+            lambda _: msgspec.UNSET,
         )
         self._encoder = msgspec.msgpack.Encoder()
 

@@ -43,7 +43,8 @@ def as_json(record: Record) -> bytes:
 def _named(value: object) -> object:
     """Return `value` with Structs as dicts, so that the JSON has names where the journal has positions."""
     if isinstance(value, msgspec.Struct):
-        return {name: _named(getattr(value, name)) for name in type(value).__struct_fields__}
+        fields = {name: getattr(value, name) for name in type(value).__struct_fields__}
+        return {name: _named(part) for name, part in fields.items() if part is not msgspec.UNSET}
     if isinstance(value, dict):
         return {key: _named(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):

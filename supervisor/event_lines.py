@@ -19,6 +19,7 @@ from ..actors import doubt_events as doubt
 from ..actors import events
 from ..actors.actor import Record
 from ..actors.model import TradingState, as_datetime
+from ..actors.ports import CashKind
 from ..config.describing import number_text
 
 Level = str | Callable[[Any], str]
@@ -59,6 +60,10 @@ def _suspicion_level(event: account.BooksSuspected) -> str:
     return "warning" if event.differences else "info"
 
 
+def _cash_level(event: events.CashMoved) -> str:
+    return "warning" if event.kind is CashKind.OTHER else "info"
+
+
 _LINES: Mapping[type, tuple[Level, str]] = {
     events.OrderSubmitted: ("info", "order.submitted"),
     events.OrderApproved: ("debug", "risk.approved"),
@@ -86,6 +91,7 @@ _LINES: Mapping[type, tuple[Level, str]] = {
     events.SessionOpened: ("info", "connection.ready"),
     events.SessionClosed: (_closed_level, "connection.lost"),
     account.SessionRefused: ("error", "connection.refused"),
+    account.SessionDenied: ("error", "connection.denied"),
     account.ReadFailed: ("warning", "account.read_failed"),
     account.AccountRead: ("debug", "account.read"),
     account.BooksSuspected: (_suspicion_level, "books.suspected"),
@@ -95,7 +101,7 @@ _LINES: Mapping[type, tuple[Level, str]] = {
     account.SymbolReleased: ("info", "symbol.released"),
     account.ExternalOrderSeen: ("warning", "external_order.seen"),
     account.ExternalOrderGone: ("info", "external_order.gone"),
-    events.CashMoved: ("info", "cash.moved"),
+    events.CashMoved: (_cash_level, "cash.moved"),
     events.PositionAdjusted: ("info", "position.adjusted"),
     events.DividendAccrued: ("info", "dividend.accrued"),
     events.CashSettled: ("debug", "cash.settled"),

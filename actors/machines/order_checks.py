@@ -40,10 +40,14 @@ NEEDED: dict[OrderType, tuple[str, ...]] = {
 
 
 def known_symbol(case: Case) -> Denial | None:
-    if case.instrument is not None:
+    instrument, symbol = case.instrument, case.order.symbol
+    if instrument is not None and instrument.tradable:
         return None
-    text = f"{case.order.symbol!r} is not tradable here; a backtest trades the symbols that have bars (data.symbols)"
-    return Denial("UNKNOWN_SYMBOL", text, {"symbol": case.order.symbol})
+    if instrument is not None:
+        text = f"{symbol} cannot be traded at the broker now: it is halted for good, delisted, or not offered there"
+        return Denial("NOT_TRADABLE", text, {"symbol": symbol})
+    text = f"{symbol!r} is not tradable here; a backtest trades the symbols that have bars (data.symbols)"
+    return Denial("UNKNOWN_SYMBOL", text, {"symbol": symbol})
 
 
 def quantity(case: Case) -> Denial | None:
@@ -105,7 +109,7 @@ def _bad_price(field: str, value: Decimal | None, case: Case) -> Denial | None:
             return None
         text = f"trail_percent {value} is not below 100: 5 is 5 % of the price"
         return Denial("BAD_PRICE", text, {field: str(value)})
-    tick = case.instrument.tick if case.instrument is not None else CENT
+    tick = case.instrument.tick_at(value) if case.instrument is not None else CENT
     if _is_multiple(value, tick):
         return None
     text = f"{field} {value} is not a multiple of the tick {tick}"

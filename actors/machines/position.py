@@ -87,7 +87,7 @@ class Ledger(msgspec.Struct):
         """Book a change of a holding without a trade: a split keeps its cost, cash makes it a sale or a purchase.
 
         What is adopted was traded by somebody else, and counts as paid in (or out) at its price; the cash that it has moved
-        is adopted by itself.
+        is adopted by itself. What is transferred out leaves at its cost: that is no sale.
         """
         account = self.accounts[event.account]
         account.cash += event.cash
@@ -99,8 +99,10 @@ class Ledger(msgspec.Struct):
             renamed = account.holdings.setdefault(event.new_symbol, Holding())
             book(renamed, holding.quantity, holding.cost)
             renamed.realized_pnl += holding.realized_pnl
-        elif event.cause is AdjustmentCause.ADOPTED:
+        elif event.cause is AdjustmentCause.ADOPTED or event.cause is AdjustmentCause.TRANSFER:
             notional = event.quantity * event.price
+            if event.cause is AdjustmentCause.TRANSFER and _only_closes(holding.quantity, event.quantity):
+                notional = -_leaving(holding, event.quantity)
             book(holding, event.quantity, notional)
             account.transfers += notional
         else:
@@ -148,7 +150,7 @@ def book(holding: Holding, quantity: Decimal, notional: Decimal) -> None:
             holding.realized_pnl -= notional  # the price of a fill was corrected after the holding had been closed
         return
     if abs(quantity) <= abs(held):
-        leaving = holding.cost if quantity == -held else _share(holding.cost, -quantity, held)
+        leaving = _leaving(holding, quantity)
         holding.realized_pnl -= notional + leaving
         holding.cost -= leaving
     else:
@@ -156,6 +158,15 @@ def book(holding: Holding, quantity: Decimal, notional: Decimal) -> None:
         holding.realized_pnl -= closing + holding.cost
         holding.cost = notional - closing
     holding.quantity = held + quantity
+
+
+def _only_closes(held: Decimal, quantity: Decimal) -> bool:
+    return bool(held) and (held > ZERO) is not (quantity > ZERO) and abs(quantity) <= abs(held)
+
+
+def _leaving(holding: Holding, quantity: Decimal) -> Decimal:
+    """Return the cost that leaves a holding with a signed quantity that closes part of it, or all."""
+    return holding.cost if quantity == -holding.quantity else _share(holding.cost, -quantity, holding.quantity)
 
 
 def _share(whole: Decimal, part: Decimal, of: Decimal) -> Decimal:

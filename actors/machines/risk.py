@@ -15,8 +15,11 @@ import msgspec
 
 from ..events import Denial
 from ..model import ZERO, Instrument, Order, Purpose, Side, TradingState
+from ..ports import MarketData
 from .account_checks import broker_session, journal_behind, symbol_frozen
+from .broker_rules import Resting, broker_rules
 from .exposure import AccountRisk, SymbolRisk, usable
+from .market_checks import market_data, price_collar, stale_market
 from .order_checks import MARKET, capability, intent_key, known_symbol, price, quantity, worst_price
 
 # Looked up once: a member of an enum costs more than what is done with it.
@@ -26,7 +29,6 @@ ACTIVE = TradingState.ACTIVE
 HALTED = TradingState.HALTED
 REDUCING = TradingState.REDUCING
 
-ONE = Decimal(1)
 NOTHING_AT_STAKE = SymbolRisk()
 
 
@@ -35,7 +37,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     None switches a check off. Notional and exposure are currency, `price_collar` is a fraction. Margins are fractions of
     a position's worth; without `short_initial_margin` a short position needs what a long one does. With `settles_later`
-    a cash account may spend what its sales bring once the broker says that it is settled.
+    a cash account may spend what its sales bring once the broker says that it is settled. Live prices that were not seen for
+    `stale_after_ns` let no new risk pass; None are prices that do not grow old, which nobody's list of symbols comes with.
     """
 
     max_order_quantity: Decimal | None = None
@@ -48,6 +51,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     initial_margin: Decimal = Decimal(1)
     short_initial_margin: Decimal | None = None
     settles_later: bool = False
+    stale_after_ns: int | None = None
 
     @property
     def sides_differ(self) -> bool:
@@ -65,7 +69,8 @@ class Case(msgspec.Struct, gc=False):
     """One order and all that the checks may look at. `delta` is how much it adds to what is open (a replacement adds less).
 
     `remaining` and `held` are of a replacement: what would be open of the order, and the currency that it has reserved already. The last
-    three are answers, kept because several checks ask for them.
+    three are answers, kept because several checks ask for them. `resting` are the open orders of the other side, known where the
+    broker has rules.
     """
 
     order: Order
@@ -80,6 +85,8 @@ class Case(msgspec.Struct, gc=False):
     remaining: Decimal | None = None
     held: Decimal = ZERO
     backlog: Callable[[int], tuple[int, int]] | None = None
+    market: MarketData | None = None
+    resting: tuple[Resting, ...] | None = None
     _worst: Decimal | None = None
     _reduces: bool = False
     _gross: Decimal | None = None
@@ -169,34 +176,6 @@ def trading_state(case: Case) -> Denial | None:
     )
 
 
-def market_data(case: Case) -> Denial | None:
-    last = case.last
-    if last is not None and last.is_finite() and last > ZERO:
-        return None
-    return Denial("NO_MARKET_DATA", f"{case.order.symbol} has no usable last price ({last})", {"last": str(last)})
-
-
-def price_collar(case: Case) -> Denial | None:
-    limit = case.order.limit_price
-    if limit is None:
-        return None
-    collar, last, stop = case.limits.price_collar, case.last, case.order.stop_price
-    if collar is None or last is None:
-        return None
-    if case.order.side is BUY:
-        bound = (last if stop is None else max(last, stop)) * (ONE + collar)  # it trades where its stop is, or later
-        within = limit <= bound
-    else:
-        bound = (last if stop is None else min(last, stop)) * (ONE - collar)
-        within = limit >= bound
-    if within:
-        return None
-    numbers = {"limit_price": str(limit), "last": str(last), "collar": str(collar), "bound": str(bound)}
-    return Denial(
-        "PRICE_COLLAR", f"{case.order.side} at {limit} is beyond {bound}, {collar} from the last price {last}", numbers
-    )
-
-
 def order_quantity(case: Case) -> Denial | None:
     most, amount = case.limits.max_order_quantity, case.order.quantity
     if most is None or amount <= most:
@@ -238,10 +217,15 @@ def gross_exposure(case: Case) -> Denial | None:
 
 
 def short_sale(case: Case) -> Denial | None:
-    if case.limits.account_type != "cash" or case.order.side is BUY or (worst := case.worst_after()) >= ZERO:
+    if case.order.side is BUY or (worst := case.worst_after()) >= ZERO:
         return None
     numbers = {"position": str(case.symbol.position), "open_sell": str(case.symbol.open_sell), "worst_case": str(worst)}
-    return Denial("SHORT_SALE", f"a cash account cannot sell short: {case.order.symbol} could reach {worst}", numbers)
+    symbol, instrument = case.order.symbol, case.instrument
+    if case.limits.account_type == "cash":
+        return Denial("SHORT_SALE", f"a cash account cannot sell short: {symbol} could reach {worst}", numbers)
+    if instrument is not None and not instrument.shortable:
+        return Denial("NOT_SHORTABLE", f"the broker lends no {symbol} to sell short: it could reach {worst}", numbers)
+    return None
 
 
 def buying_power(case: Case) -> Denial | None:
@@ -297,8 +281,10 @@ CHECKS: tuple[tuple[Check, frozenset[Purpose]], ...] = (
     (broker_session, _ALL),
     (journal_behind, _NEW_RISK),
     (symbol_frozen, _ALL),
+    (broker_rules, _ALL),
     (capability, _ALL),
     (market_data, _ALL),
+    (stale_market, _NEW_RISK),
     (price_collar, _ALL),
     (order_quantity, frozenset({_E, _C, _X, _P})),
     (order_notional, frozenset({_E, _C, _X, _P})),
@@ -321,17 +307,22 @@ OFF: dict[Check, Callable[[Limits], bool]] = {
     order_notional: lambda limits: limits.max_order_notional is None,
     position: lambda limits: limits.max_position_quantity is None,
     gross_exposure: lambda limits: limits.max_gross_exposure is None,
-    short_sale: lambda limits: limits.account_type != "cash",
+    stale_market: lambda limits: limits.stale_after_ns is None,
+    short_sale: lambda limits: limits.account_type != "cash" and limits.stale_after_ns is None,
     duplicate_intent: lambda limits: not limits.duplicate_window_ns,
 }
 """The limits under which a check passes whatever the order is."""
 
 
-def checks_under(limits: Limits, *, journal_falls_behind: bool = True) -> dict[Purpose, tuple[Check, ...]]:
-    """Return the table of `CHECKS_FOR` without the checks that these limits, or a journal that cannot lag, switch off."""
+def checks_under(
+    limits: Limits, *, journal_falls_behind: bool = True, broker_has_rules: bool = True
+) -> dict[Purpose, tuple[Check, ...]]:
+    """Return the table of `CHECKS_FOR` without what these limits, a journal that cannot lag, or a broker without rules switch off."""
     off = {check for check, is_off in OFF.items() if is_off(limits)}
     if not journal_falls_behind:
         off.add(journal_behind)
+    if not broker_has_rules:
+        off.add(broker_rules)
     return {purpose: tuple(check for check in checks if check not in off) for purpose, checks in CHECKS_FOR.items()}
 
 

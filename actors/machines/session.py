@@ -1,8 +1,8 @@
 """The session with one broker account: what is proved of it, and what a read of the account leads to.
 
 DISCONNECTED → SYNCING → READY. Only what was recorded moves it. A session for an account that is not the expected one is
-REFUSED until the next boot. What two reads agree to be different from our books is established: the symbol is frozen,
-and only a person ends that.
+REFUSED until the next boot; where the broker does not let us in, until it does. What two reads agree to be different from
+our books is established: the symbol is frozen, and only a person ends that.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from ..account_events import (
     ExternalOrderSeen,
     ReadFailed,
     SessionConnected,
+    SessionDenied,
     SessionRefused,
     SymbolJudged,
     SymbolReleased,
@@ -50,6 +51,7 @@ Activity = CashMoved | PositionAdjusted | DividendAccrued | CashSettled | Margin
 SessionChange = (
     SessionConnected
     | SessionRefused
+    | SessionDenied
     | SessionOpened
     | SessionClosed
     | ReadFailed
@@ -80,7 +82,7 @@ class Session(msgspec.Struct):
     `lost_ns` is when it was lost, None while nobody has asked for one since the boot. `closures` and `failures` count what
     has failed in a row: sessions, and reads of the account. `marked` is the last record by which an older read is no
     judgement any more. `suspected` is what one read has shown, `frozen` by how much the broker's books are above ours in
-    what two have, and `verdicts` what a person has decided about it.
+    what two have, and `verdicts` what a person has decided about it. `denied` says that the broker did not let us in.
     """
 
     phase: Phase = Phase.DISCONNECTED
@@ -96,6 +98,12 @@ class Session(msgspec.Struct):
     verdicts: dict[str, Literal["adopt", "release"]] = msgspec.field(default_factory=dict)
     externals: dict[str, ExternalOrder] = msgspec.field(default_factory=dict)
     activities: dict[str, None] = msgspec.field(default_factory=dict)
+    denied: bool = False
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether a session may not be used, not even a new one: it is for another account than ours."""
+        return self.phase is Phase.REFUSED and not self.denied
 
     @property
     def is_open(self) -> bool:
@@ -110,7 +118,7 @@ class Session(msgspec.Struct):
         """Begin anew: nothing outlives a process but what was recorded of the account."""
         self.phase, self.lost_ns = Phase.DISCONNECTED, None
         self.closures = self.failures = 0
-        self.refusal, self.suspected = "", ()
+        self.refusal, self.denied, self.suspected = "", False, ()
 
 
 def backoff_ns(failures: int) -> int:
@@ -190,12 +198,18 @@ def _adoption(account: str, difference: Difference, as_of: int) -> Event:
 
 def _connected(session: Session, event: SessionConnected, record: Record) -> None:
     session.phase, session.capabilities = Phase.SYNCING, event.capabilities
+    session.refusal, session.denied = "", False
     session.suspected, session.marked = (), record.number
 
 
 def _refused(session: Session, event: SessionRefused, record: Record) -> None:
     session.phase = Phase.REFUSED
     session.refusal = f"the broker's session is for account {event.reported!r}, not for {event.expected!r}"
+
+
+def _denied(session: Session, event: SessionDenied, record: Record) -> None:
+    session.phase, session.denied = Phase.REFUSED, True
+    session.refusal = f"the broker refuses the session: {event.text}"
 
 
 def _opened(session: Session, event: SessionOpened, record: Record) -> None:
@@ -273,6 +287,7 @@ def _adjusted(session: Session, event: PositionAdjusted, record: Record) -> None
 CHANGES: dict[type, Callable[[Session, Any, Record], None]] = {
     SessionConnected: _connected,
     SessionRefused: _refused,
+    SessionDenied: _denied,
     SessionOpened: _opened,
     SessionClosed: _closed,
     ReadFailed: _failed,
