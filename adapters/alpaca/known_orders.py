@@ -1,0 +1,273 @@
+"""The orders that this port has met: which leg of ours an order of Alpaca's is, and what has filled of it and of the legs before.
+
+Alpaca counts each of its orders from zero; we count an order over all its legs. A leg's own fills are known by the cumulative quantity
+after them, which the stream and the activities both state: an execution is the interval that ends there, and intervals that overlap
+say that one of them is not what it seems.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import NamedTuple
+
+import msgspec
+
+from ...actors.model import ZERO, Side, Terms
+from ...actors.ports import BrokerOrderState, OrderFound
+from .statuses import state_of
+from .wire import WireOrder
+
+OURS = re.compile(r"([A-Za-z0-9_:-]{1,40})\.(\d{1,7})")
+KEPT = 10_000
+WORKING = BrokerOrderState.WORKING
+
+
+NOTHING = WireOrder(id="", status="rejected")
+"""In place of a leg that the broker has never had."""
+
+
+class Leg(NamedTuple):
+    """A wire id, taken apart."""
+
+    order_id: str
+    number: int
+
+    @property
+    def wire_id(self) -> str:
+        return f"{self.order_id}.{self.number}"
+
+
+class Amount(NamedTuple):
+    """A filled quantity, and what it was filled for."""
+
+    quantity: Decimal = ZERO
+    notional: Decimal = ZERO
+
+
+class Execution(msgspec.Struct):
+    """What is known of the fill that ends at a cumulative quantity."""
+
+    quantity: Decimal
+    price: Decimal
+    revision: int = 0
+    execution_id: str = ""
+
+
+class KnownOrder(msgspec.Struct):
+    """One of Alpaca's orders, and the leg of ours that it is. `earlier` is what filled before it, None while that is not known."""
+
+    leg: Leg
+    order: WireOrder
+    earlier: Amount | None = None
+    executions: dict[Decimal, Execution] = msgspec.field(default_factory=dict)
+    is_told_ended: bool = False
+
+    @property
+    def wire_id(self) -> str:
+        return self.leg.wire_id
+
+    @property
+    def broker_order_id(self) -> str:
+        return self.order.id
+
+    @property
+    def state(self) -> BrokerOrderState | None:
+        return state_of(self.order)
+
+    @property
+    def is_final(self) -> bool:
+        return self.state not in (None, WORKING)
+
+    @property
+    def own(self) -> Amount:
+        """What has filled of this one."""
+        filled = self.order.filled
+        return Amount(filled, filled * (self.order.filled_avg_price or ZERO))
+
+    @property
+    def cumulative(self) -> Decimal:
+        """What has filled over all legs."""
+        return (self.earlier or Amount()).quantity + self.order.filled
+
+    @property
+    def covered(self) -> Decimal:
+        """How much of what has filled is known execution by execution."""
+        return sum((each.quantity for each in self.executions.values()), ZERO)
+
+    def overlaps(self, cumulative: Decimal, quantity: Decimal) -> bool:
+        """Whether an execution cannot be beside those that are known."""
+        start = cumulative - quantity
+        return start < 0 or any(
+            end - known.quantity < cumulative and start < end
+            for end, known in self.executions.items()
+            if end != cumulative and known.quantity
+        )
+
+    def found(self, state: BrokerOrderState) -> OrderFound:
+        """Return what the broker knows of it, over all legs."""
+        order, earlier = self.order, self.earlier or Amount()
+        quantity = earlier.quantity + order.filled
+        notional = earlier.notional + self.own.notional
+        has_price = not order.filled or order.filled_avg_price is not None
+        return OrderFound(
+            self.wire_id,
+            order.id,
+            state,
+            quantity,
+            notional / quantity if quantity and has_price else None,
+            symbol=order.symbol or "",
+            side=side_of(order),
+            open_quantity=open_quantity(order) if state is WORKING else ZERO,
+            limit_price=order.limit_price,
+        )
+
+    def terms(self) -> Terms:
+        """Return the terms that it has now, fills of earlier legs included in the quantity."""
+        order, earlier = self.order, self.earlier or Amount()
+        return Terms(
+            earlier.quantity + (order.qty or ZERO),
+            order.limit_price,
+            order.stop_price,
+            order.trail_price,
+            order.trail_percent,
+        )
+
+
+class KnownOrders:
+    """By Alpaca's order id, and by wire id the newest of them. The oldest that have ended are forgotten."""
+
+    def __init__(self) -> None:
+        self.by_id: dict[str, KnownOrder] = {}
+        self.by_wire_id: dict[str, KnownOrder] = {}
+        self.foreign: dict[str, None] = {}
+        self.by_execution_id: dict[str, tuple[str, Decimal]] = {}
+        self.highest: dict[str, int] = {}
+
+    def learn(self, order: WireOrder) -> KnownOrder | None:
+        """Take in an order as Alpaca states it, and return it, None if it is not ours.
+
+        Statements may be old: what has filled never falls by one, and an end stays. One that replaces an order of ours (a
+        person did that, in the dashboard) is the same leg. Where it is the first of its order, nothing filled before.
+        """
+        known = self.by_id.get(order.id)
+        if known is not None:
+            if _is_newer(order, known):
+                known.order = order
+            return known
+        replaced = self.by_id.get(order.replaces or "")
+        leg = replaced.leg if replaced is not None else leg_of(order.client_order_id)
+        if leg is None:
+            self._foreign(order.id)
+            return None
+        known = KnownOrder(leg, order)
+        if replaced is not None:
+            known.earlier = _after(replaced)
+        elif leg.number == 0 and not order.replaces:
+            known.earlier = Amount()
+        self._add(known)
+        return known
+
+    def revised(self, order: WireOrder) -> None:
+        """Take in an order of which less has filled than before: a fill was taken back."""
+        known = self.by_id.get(order.id)
+        if known is not None:
+            known.order = order
+
+    def complete(self, known: KnownOrder) -> tuple[str, ...]:
+        """Find what has filled of earlier legs; return the client order ids of those that must be looked up for it."""
+        if known.earlier is not None:
+            return ()
+        if known.order.replaces:
+            replaced = self.by_id.get(known.order.replaces)
+            known.earlier = None if replaced is None else _after(replaced)
+            return ()
+        legs = [Leg(known.leg.order_id, number).wire_id for number in range(known.leg.number)]
+        missing = tuple(
+            wire_id for wire_id in legs if (leg := self.by_wire_id.get(wire_id)) is None or not leg.is_final
+        )
+        if not missing:
+            owns = [self.by_wire_id[wire_id] for wire_id in legs]
+            whole = [each.own for each in owns]
+            known.earlier = Amount(sum((each[0] for each in whole), ZERO), sum((each[1] for each in whole), ZERO))
+        return missing
+
+    def asked(self, wire_id: str) -> None:
+        """Take note that a leg may exist: it was sent, or the core asks for it."""
+        leg = leg_of(wire_id)
+        if leg is not None:
+            self.highest[leg.order_id] = max(self.highest.get(leg.order_id, 0), leg.number)
+            if len(self.highest) > KEPT:
+                del self.highest[next(iter(self.highest))]
+
+    def never_was(self, wire_id: str) -> None:
+        """Take note that a leg was not sent, or that it is proved that the broker has never had it."""
+        leg = leg_of(wire_id)
+        if leg is not None and self.highest.get(leg.order_id) == leg.number:
+            self.highest[leg.order_id] = leg.number - 1
+
+    def was_never_there(self, wire_id: str) -> None:
+        """Take note that the broker does not know a leg before one that it knows: nothing of it has filled."""
+        leg = leg_of(wire_id)
+        if leg is not None:
+            self.by_wire_id.setdefault(wire_id, KnownOrder(leg, NOTHING, Amount(), is_told_ended=True))
+
+    def is_superseded(self, leg: Leg) -> bool:
+        """Whether a later leg of the order may exist, so that the end of this one is not the order's."""
+        return self.highest.get(leg.order_id, 0) > leg.number
+
+    @staticmethod
+    def is_over(order: WireOrder) -> bool:
+        """Whether an order has ended."""
+        return state_of(order) not in (None, WORKING)
+
+    def working(self) -> list[KnownOrder]:
+        """Return the orders that are open, as far as is known."""
+        return [known for known in self.by_id.values() if not known.is_told_ended]
+
+    def _foreign(self, broker_order_id: str) -> None:
+        self.foreign[broker_order_id] = None
+        if len(self.foreign) > KEPT:
+            del self.foreign[next(iter(self.foreign))]
+
+    def _add(self, known: KnownOrder) -> None:
+        self.by_id[known.broker_order_id] = known
+        self.by_wire_id[known.wire_id] = known
+        self.asked(known.wire_id)
+        if len(self.by_id) > KEPT:
+            oldest = next((each for each in self.by_id.values() if each.is_told_ended), None)
+            if oldest is not None:
+                del self.by_id[oldest.broker_order_id]
+                if self.by_wire_id.get(oldest.wire_id) is oldest:
+                    del self.by_wire_id[oldest.wire_id]
+                for execution in oldest.executions.values():
+                    self.by_execution_id.pop(execution.execution_id, None)
+
+
+def leg_of(client_order_id: str | None) -> Leg | None:
+    """Return the leg that a client order id of our form names, None for any other."""
+    found = OURS.fullmatch(client_order_id or "")
+    return None if found is None else Leg(found[1], int(found[2]))
+
+
+def side_of(order: WireOrder) -> Side:
+    """Return the side. Alpaca also says `sell_short`."""
+    return Side.BUY if order.side == "buy" else Side.SELL
+
+
+def open_quantity(order: WireOrder) -> Decimal:
+    """Return how much of the order may still fill."""
+    return max((order.qty or ZERO) - order.filled, ZERO)
+
+
+def _after(replaced: KnownOrder) -> Amount | None:
+    if replaced.earlier is None:
+        return None
+    own = replaced.own
+    return Amount(replaced.earlier.quantity + own.quantity, replaced.earlier.notional + own.notional)
+
+
+def _is_newer(order: WireOrder, known: KnownOrder) -> bool:
+    if order.filled != known.order.filled:
+        return order.filled > known.order.filled
+    return not known.is_final or state_of(order) not in (None, WORKING)

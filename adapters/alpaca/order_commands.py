@@ -1,0 +1,181 @@
+"""New orders, cancels and questions: each is sent once, and of each is said what is certain of it, and no more."""
+
+from __future__ import annotations
+
+import anyio
+
+from ...actors.errors import BrokerError
+from ...actors.model import Purpose
+from ...actors.ports import (
+    Accepted,
+    BrokerOrderState,
+    CancelRefused,
+    CancelRequest,
+    CommandKind,
+    NewOrder,
+    NotSent,
+    OrderAbsent,
+    OutcomeUnknown,
+    Rejected,
+    StatusRequest,
+)
+from ..simulated.sending import not_to_be_sent
+from .answers import Answer, Unanswered, Unsent, Verdict, verdict_on_cancel, verdict_on_order
+from .budget import Priority
+from .codec import order_body
+from .known_orders import KnownOrder
+from .session import Absence, Session
+from .wire import WireOrder, decode
+
+ENTRIES = frozenset({Purpose.ENTRY, Purpose.CHILD})
+LOOK_UPS = 3
+SPAN_NS = 10_000_000_000
+"""A leg that was looked for in vain so often over so long was never at the broker: the same measure as the core's."""
+
+SOON_S = 2.0
+
+
+class OrderCommands:
+    """Carries them out for one incarnation. `under_way` are the new orders that wait for their answer."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.under_way: dict[str, anyio.Event] = {}
+        self.cancel_wanted: set[str] = set()
+
+    # --- New -----------------------------------------------------------------------------------------------------------
+
+    async def new(self, command: NewOrder, cause: int) -> None:
+        """Send an order."""
+        session, wire_id = self._session, command.wire_id
+        line = session.line
+
+        def objection() -> str | None:
+            withheld = not_to_be_sent(command, line.epoch(), line.now_ns)
+            return None if withheld is None else withheld.reason
+
+        why = objection()
+        if why is not None:
+            line.post(NotSent(wire_id, CommandKind.NEW, why), cause)
+            return
+        session.orders.asked(wire_id)
+        done = self.under_way[wire_id] = anyio.Event()
+        try:
+            priority = Priority.ENTRY if command.order.purpose in ENTRIES else Priority.EXIT
+            body = order_body(command.order, wire_id)
+            outcome = await session.courier.post(body, priority, objection, command.not_after_ns)
+        finally:
+            self.under_way.pop(wire_id, None)
+            done.set()
+        if isinstance(outcome, Unsent):
+            line.post(NotSent(wire_id, CommandKind.NEW, outcome.reason), cause)
+        elif isinstance(outcome, Unanswered):
+            line.post(OutcomeUnknown(wire_id, CommandKind.NEW, outcome.reason), cause)
+        else:
+            self._answered(command, outcome, cause)
+
+    def _answered(self, command: NewOrder, answer: Answer, cause: int) -> None:
+        session, wire_id = self._session, command.wire_id
+        verdict = verdict_on_order(answer, wire_id)
+        if verdict is Verdict.TAKEN:
+            order = decode(answer.body, WireOrder, "POST /orders")
+            known = session.orders.learn(order)
+            session.watch_news.set()
+            if known is not None and known.state is BrokerOrderState.REJECTED:
+                session.line.post(Rejected(wire_id, "REJECTED", "rejected by Alpaca as it was taken"), cause)
+            else:
+                session.line.post(Accepted(wire_id, order.id), cause)
+        elif verdict is Verdict.REFUSED:
+            session.line.post(
+                Rejected(wire_id, str(answer.code or answer.status), answer.message or answer.text), cause
+            )
+            key_refused(session, answer)
+        else:
+            reason = f"Alpaca answered {answer.text}"
+            session.line.post(OutcomeUnknown(wire_id, CommandKind.NEW, reason), cause)
+
+    # --- Cancel --------------------------------------------------------------------------------------------------------
+
+    async def cancel(self, command: CancelRequest, cause: int) -> None:
+        """Ask for a cancel. That it was taken is no news: the stream, or a poll, says that it is cancelled."""
+        session, wire_id = self._session, command.wire_id
+        self.cancel_wanted.add(wire_id)
+        try:
+            known = await self.known(wire_id)
+        except BrokerError as error:
+            session.failed(error, "cancel")
+            session.line.post(NotSent(wire_id, CommandKind.CANCEL, str(error)), cause)
+            return
+        if known is None:
+            text = "Alpaca does not know the order"
+            session.line.post(CancelRefused(wire_id, "404", text), cause)
+            return
+        outcome = await session.courier.cancel(known.broker_order_id)
+        if isinstance(outcome, Unsent):
+            session.line.post(NotSent(wire_id, CommandKind.CANCEL, outcome.reason), cause)
+        elif isinstance(outcome, Unanswered):
+            session.line.post(OutcomeUnknown(wire_id, CommandKind.CANCEL, outcome.reason), cause)
+        else:
+            self._cancel_answered(wire_id, outcome, cause)
+
+    def _cancel_answered(self, wire_id: str, answer: Answer, cause: int) -> None:
+        post = self._session.line.post
+        match verdict_on_cancel(answer):
+            case Verdict.REFUSED:
+                post(CancelRefused(wire_id, str(answer.code or answer.status), answer.message or answer.text), cause)
+                key_refused(self._session, answer)
+            case Verdict.LIMITED:
+                post(NotSent(wire_id, CommandKind.CANCEL, f"Alpaca answered {answer.text}"), cause)
+            case Verdict.UNKNOWN:
+                post(OutcomeUnknown(wire_id, CommandKind.CANCEL, f"Alpaca answered {answer.text}"), cause)
+
+    async def known(self, wire_id: str) -> KnownOrder | None:
+        """Return the order that a leg is now, looked up where it must be; None if Alpaca does not know it. Raises BrokerError."""
+        session = self._session
+        known = session.orders.by_wire_id.get(wire_id)
+        if known is None and wire_id in self.under_way:
+            with anyio.move_on_after(SOON_S):
+                await self.under_way[wire_id].wait()
+            known = session.orders.by_wire_id.get(wire_id)
+        if known is not None and known.broker_order_id:
+            return known
+        order = await session.reads.by_client_id(wire_id, Priority.EXIT)
+        return None if order is None else await session.reads.follow(order)
+
+    # --- Questions -----------------------------------------------------------------------------------------------------
+
+    async def status(self, command: StatusRequest, cause: int) -> None:
+        """Ask for an order by our id. No answer proves nothing, and nothing is said then: it is asked again."""
+        session, wire_id = self._session, command.wire_id
+        session.orders.asked(wire_id)
+        try:
+            order = await session.reads.by_client_id(wire_id)
+            known = None if order is None else await session.reads.follow(order)
+        except BrokerError as error:
+            session.failed(error, "status")
+            return
+        if order is None:
+            self._absent(wire_id)
+            session.line.post(OrderAbsent(wire_id, asked_ns=command.asked_ns), cause)
+            return
+        session.memory.absences.pop(wire_id, None)
+        if known is not None:
+            session.tell_found(known, cause)
+
+    def _absent(self, wire_id: str) -> None:
+        """Count a look-up in vain. Once they suffice, the leg before it may be said to be over."""
+        session = self._session
+        if wire_id in self.under_way:
+            return
+        now_ns, absences = session.line.now_ns, session.memory.absences
+        absence = absences.setdefault(wire_id, Absence(now_ns))
+        absence.count += 1
+        if absence.count >= LOOK_UPS and now_ns - absence.first_ns >= SPAN_NS:
+            del absences[wire_id]
+            session.orders.never_was(wire_id)
+
+
+def key_refused(session: Session, answer: Answer) -> None:
+    """End the session where an answer says that the key is not taken: a refusal of an order has a code."""
+    if answer.status == 401 or (answer.status == 403 and answer.code is None):
+        session.lose(f"Alpaca refused the key: {answer.text}")

@@ -1,0 +1,142 @@
+"""What the parts of one incarnation of the port share: whom it speaks to, what it knows, and how it says what it has learned."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import anyio
+import msgspec
+import structlog
+
+from ...actors.errors import BrokerAuthError, BrokerError
+from ...actors.model import Instrument
+from ...actors.ports import CommandKind, ConnectRefused, Disconnected, OutcomeUnknown, Restated
+from ...actors.snapshots import ReadDue
+from ..io_actor import Line
+from .courier import Courier
+from .known_orders import KnownOrder, KnownOrders
+from .polling import SECOND_NS, Polling
+from .reads import Reads
+from .telling import Teller, Told, end_of
+from .trade_updates import Heartbeat
+
+
+class Timing(NamedTuple):
+    """Seconds. `connect_s` and `read_s` are of a request's parts, `answer_s` of the whole.
+
+    `proof_s` is how long a cancel may take that a replacement waits for, `ready_s` how long a reading of the account waits for
+    the stream and for the commands before it. `poll_s` is how often what the stream says is checked with open orders, and
+    without. `grace_s` is by how much the stream may be later than a poll. `pause_s` are the first and the longest pause
+    between two tries of the stream.
+    """
+
+    connect_s: float = 3.05
+    read_s: float = 10.0
+    answer_s: float = 15.0
+    proof_s: float = 5.0
+    ready_s: float = 3.0
+    poll_s: tuple[float, float] = (5.0, 30.0)
+    grace_s: float = 2.0
+    pause_s: tuple[float, float] = (1.0, 30.0)
+    heartbeat: Heartbeat = Heartbeat()
+
+
+class Absence(msgspec.Struct):
+    """How often and for how long a leg was looked for in vain."""
+
+    first_ns: int
+    count: int = 0
+
+
+class PortMemory:
+    """What outlives an incarnation of the port: whether there ever was a session, the orders it has met, the symbols' rules."""
+
+    def __init__(self) -> None:
+        self.had_session = False
+        self.orders = KnownOrders()
+        self.instruments: dict[str, Instrument] = {}
+        self.instruments_ns = 0
+        self.absences: dict[str, Absence] = {}
+
+
+class Session:
+    """One incarnation of the port."""
+
+    def __init__(self, line: Line, memory: PortMemory, courier: Courier, timing: Timing) -> None:
+        self.line = line
+        self.memory = memory
+        self.courier = courier
+        self.timing = timing
+        self.is_open = False
+        self.orders = memory.orders
+        self.teller = Teller(memory.orders)
+        self.reads = Reads(courier, memory.orders)
+        self.polling = Polling(int(timing.grace_s * SECOND_NS))
+        self.poll_wanted = False
+        self.watch_news = anyio.Event()
+        self.log: Any = structlog.get_logger("ordersmith.alpaca")
+
+    # --- The session's own state ---------------------------------------------------------------------------------------
+
+    def lose(self, reason: str) -> None:
+        """Say, once, that there is no session any more."""
+        if self.is_open:
+            self.is_open = False
+            self.line.post(Disconnected(reason))
+
+    def refuse(self, reason: str) -> None:
+        """Say that Alpaca does not let us in: for good before the first session, an outage after it."""
+        self.is_open = False
+        self.line.post(Disconnected(reason) if self.memory.had_session else ConnectRefused(reason))
+
+    def failed(self, error: BrokerError, what: str) -> None:
+        """Take note of a question without an answer. A key that is refused ends the session."""
+        self.log.debug("alpaca.question_failed", what=what, error=str(error))
+        if isinstance(error, BrokerAuthError):
+            self.lose(str(error))
+
+    def want_poll(self) -> None:
+        """Have the stream checked now."""
+        self.poll_wanted = True
+        self.watch_news.set()
+
+    # --- Saying what was learned ---------------------------------------------------------------------------------------
+
+    def tell(self, told: Told) -> None:
+        """Post what is to be told, and set going what must be asked."""
+        for report in told.reports:
+            self.line.post(report)
+        for fact in told.facts:
+            self.polling.told(fact)
+        if told.read_fills:
+            self.want_poll()
+        if told.read_due:
+            self.line.post(ReadDue())
+
+    def tell_found(self, known: KnownOrder, cause: int = 0) -> None:
+        """Say what a look-up has proved of an order; of a status that we do not know, that it is not known."""
+        found = self.teller.found(known)
+        if known.is_final:
+            known.is_told_ended = True
+            self.polling.told(end_of(known.broker_order_id))
+        if found is not None:
+            self.line.post(found, cause)
+        elif known.state is None:
+            self.log.warning("alpaca.status_unknown", wire_id=known.wire_id, status=known.order.status)
+
+    async def look_up(self, broker_order_id: str) -> None:
+        """Ask for an order, and say what is proved of it; somebody may have replaced it in the dashboard."""
+        try:
+            order = await self.reads.order(broker_order_id)
+            known = None if order is None else await self.reads.follow(order)
+        except BrokerError as error:
+            self.failed(error, "look-up")
+            self.line.post(ReadDue())
+            return
+        if known is None:
+            return
+        if known.state is None:
+            self.line.post(OutcomeUnknown(known.wire_id, CommandKind.NEW, f"it has the status {known.order.status!r}"))
+        if known.order.replaces:
+            self.line.post(Restated(known.wire_id, known.terms(), "somebody replaced it at Alpaca"))
+        self.tell_found(known)

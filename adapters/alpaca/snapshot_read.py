@@ -1,0 +1,135 @@
+"""Reads the whole account, so that its parts fit together: what fills while it is read makes it be read again.
+
+Whatever fails makes the reading a failure. Activities that explain a change of cash or shares are told before the account that they have
+changed.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import NamedTuple
+
+from ...actors.model import ZERO
+from ...actors.ports import AccountReport, BrokerPosition, Executed, OrderFound
+from ...actors.snapshots import AccountSnapshot, ExternalOrder, SyncAccount
+from . import activities
+from .known_orders import KnownOrders, open_quantity, side_of
+from .reads import Reads
+from .telling import Teller
+from .wire import WireAccount, WireActivity, WireOrder, WirePosition
+
+TRIES = 3
+ONE = Decimal(1)
+
+
+class Reading(NamedTuple):
+    """What to post, in this order: `reports`, then the `snapshot`. `facts` are settled by it; `notes` are for the log."""
+
+    reports: tuple[AccountReport, ...]
+    snapshot: AccountSnapshot
+    facts: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+class _Parts(NamedTuple):
+    account: WireAccount
+    positions: list[WirePosition]
+    orders: list[WireOrder]
+    fills: list[WireActivity]
+    others: list[WireActivity]
+
+
+async def read_account(command: SyncAccount, reads: Reads, teller: Teller, now_ns: int) -> Reading:
+    """Read the account as the command asks. Raises BrokerError where any part cannot be read."""
+    before = activities.cursor_from(command.executions_after)
+    since = before or activities.begin(now_ns)
+    parts = await _consistent(reads, since, is_first=before is None)
+    said = activities.told(parts.others)
+    news = activities.news(since, parts.fills, parts.others, () if before is None else said.waiting)
+    fresh = {row.id for row in news.others}
+    told = () if before is None else activities.told([row for row in parts.others if row.id in fresh]).reports
+    rows = () if before is None else news.fills
+    await reads.attribute(row.order_id for row in rows if row.order_id)
+    orders, externals = await _open(parts.orders, reads, teller)
+    executions = _executions(rows, teller, now_ns)
+    snapshot = AccountSnapshot(
+        command.as_of,
+        parts.account.cash,
+        tuple(_position(each) for each in parts.positions),
+        orders,
+        executions,
+        activities.text_of(news.cursor),
+        externals,
+        command.asked_ns,
+    )
+    return Reading(told, snapshot, tuple(each.fill.fill_key for each in executions), said.notes)
+
+
+async def _consistent(reads: Reads, since: activities.Cursor, *, is_first: bool) -> _Parts:
+    """Return the parts of the account, with no fill between them if that can be had.
+
+    The first reading of all says what the account is: what happened before it is never told. So nothing else that
+    moves cash may be between its parts, either.
+    """
+    for _ in range(TRIES):
+        fills = await reads.fills(since.fills_after_ns)
+        others = await reads.others(since.others_after) if is_first else []
+        account = await reads.account()
+        positions = await reads.positions()
+        orders = await reads.open_orders()
+        parts = _Parts(
+            account,
+            positions,
+            orders,
+            await reads.fills(since.fills_after_ns),
+            await reads.others(since.others_after),
+        )
+        is_whole = _ids(fills) == _ids(parts.fills) and (not is_first or _ids(others) == _ids(parts.others))
+        if is_whole:
+            break
+    return parts
+
+
+def _ids(rows: list[WireActivity]) -> set[str]:
+    return {row.id for row in rows}
+
+
+def _executions(rows: tuple[WireActivity, ...], teller: Teller, now_ns: int) -> tuple[Executed, ...]:
+    """Return the executions of our orders, in the broker's order."""
+    known = teller.orders.by_id
+    told = (teller.row(row, known[row.order_id], now_ns) for row in rows if row.order_id in known)
+    return tuple(each for each in told if each is not None)
+
+
+async def _open(
+    listed: list[WireOrder], reads: Reads, teller: Teller
+) -> tuple[tuple[OrderFound, ...], tuple[ExternalOrder, ...]]:
+    """Return the open orders, ours and those of others."""
+    ours: list[OrderFound] = []
+    externals: list[ExternalOrder] = []
+    for order in listed:
+        known = await reads.learn(order)
+        if known is None:
+            externals += _externals(order)
+        else:
+            found = teller.found(known)
+            if found is not None:
+                ours.append(found)
+    return tuple(ours), tuple(externals)
+
+
+def _externals(order: WireOrder) -> list[ExternalOrder]:
+    """Return what may fill of an order that is not ours. A leg that is `held` waits for another one, which counts."""
+    active = [leg for leg in order.legs or () if leg.status != "held"]
+    legs = [external for leg in active for external in _externals(leg)]
+    quantity, price = open_quantity(order), order.limit_price
+    if order.qty is None and order.notional is not None:
+        quantity, price = order.notional, ONE  # an amount of money: what counts of it is that amount
+    if not quantity or KnownOrders.is_over(order):
+        return legs
+    return [ExternalOrder(order.id, order.symbol or "", side_of(order), quantity, price), *legs]
+
+
+def _position(position: WirePosition) -> BrokerPosition:
+    quantity = -abs(position.qty) if position.side == "short" else position.qty
+    return BrokerPosition(position.symbol, quantity, position.avg_entry_price or ZERO)

@@ -1,0 +1,152 @@
+"""Asks Alpaca now and then what has filled and what is open, and so finds out what the stream did not say, and whether it speaks at all."""
+
+from __future__ import annotations
+
+import anyio
+
+from ...actors.errors import BrokerAuthError, BrokerError
+from ...actors.snapshots import ReadDue
+from .codec import fill_key, instant_ns
+from .known_orders import KnownOrder
+from .polling import SECOND_NS
+from .session import Session
+from .stream_keeper import StreamKeeper
+from .telling import end_of
+from .wire import WireActivity, WireOrder
+
+OVERLAP_NS = 120 * SECOND_NS
+FAILURES = 3
+"""After so many polls in a row without an answer there is no session."""
+
+
+class Watch:
+    """The polls of one incarnation. `begin` is called with each session."""
+
+    def __init__(self, session: Session, stream: StreamKeeper) -> None:
+        self._session = session
+        self._stream = stream
+        self._after_ns = 0
+        self._is_first = True
+        self._failures = 0
+        self._polled_ns = 0
+        self._rows: dict[str, tuple[WireActivity, KnownOrder]] = {}
+        self._ended: dict[str, KnownOrder] = {}
+
+    def begin(self) -> None:
+        """Begin anew: what happened before is told by the reading of the account."""
+        self._after_ns = self._session.line.now_ns - OVERLAP_NS
+        self._is_first, self._failures = True, 0
+        self._session.polling.restart()
+        self._session.want_poll()
+
+    async def run(self) -> None:
+        """Poll until cancelled."""
+        session = self._session
+        while True:
+            await self._wait()
+            if session.is_open:
+                self._tell_missed()
+                if session.poll_wanted or session.line.now_ns >= self._next_ns():
+                    session.poll_wanted = False
+                    await self._poll()
+                    self._polled_ns = session.line.now_ns
+
+    async def _wait(self) -> None:
+        """Wait for a session, and in it until a poll is due or wanted, or what one saw should have been told by now."""
+        session = self._session
+        session.watch_news = anyio.Event()
+        if session.is_open and session.poll_wanted:
+            return
+        if not session.is_open:
+            await session.watch_news.wait()
+            return
+        due_ns, next_ns = session.polling.due_ns(), self._next_ns()
+        until_ns = next_ns if due_ns is None else min(due_ns, next_ns)
+        with anyio.move_on_after(max(until_ns - session.line.now_ns, 0) / SECOND_NS):
+            await session.watch_news.wait()
+
+    def _next_ns(self) -> int:
+        """Return when the next poll is due: sooner while orders are open, later when the rate limit is short."""
+        session = self._session
+        with_orders_s, quiet_s = session.timing.poll_s
+        seconds = with_orders_s if session.orders.working() else quiet_s
+        return self._polled_ns + int(seconds * SECOND_NS) * session.courier.budget.slower(session.line.now_ns)
+
+    async def _poll(self) -> None:
+        session = self._session
+        try:
+            working = session.orders.working()
+            listed = {each.id for order in await session.reads.open_orders() for each in (order, *(order.legs or ()))}
+            rows = await session.reads.fills(self._after_ns)
+            await session.reads.attribute(row.order_id for row in rows if row.order_id)
+            gone = [known for known in working if known.broker_order_id not in listed and not known.is_told_ended]
+            ended = [known for known in gone if await self._has_ended(known)]
+        except BrokerError as error:
+            session.failed(error, "poll")
+            self._failures += 1
+            if self._failures >= FAILURES and not isinstance(error, BrokerAuthError):
+                session.lose(f"Alpaca does not answer: {error}")
+            return
+        self._failures = 0
+        self._see(rows, ended)
+        if self._is_first:  # what was before this session counts against nobody
+            self._is_first = False
+            self._tell_facts((*self._rows, *self._ended))
+
+    async def _has_ended(self, known: KnownOrder) -> bool:
+        order: WireOrder | None = await self._session.reads.order(known.broker_order_id)
+        if order is None:
+            return False
+        last = await self._session.reads.follow(order)
+        return last is not None and known.is_final
+
+    def _see(self, rows: list[WireActivity], ended: list[KnownOrder]) -> None:
+        """Compare with what was told. A fill that is told differently is corrected at once."""
+        session = self._session
+        polling, now_ns = session.polling, session.line.now_ns
+        for row in rows:
+            known = session.orders.by_id.get(row.order_id or "")
+            if known is None or row.cum_qty is None:
+                continue
+            fact = fill_key(known.broker_order_id, row.cum_qty)
+            execution = known.executions.get(row.cum_qty)
+            if not polling.knows(fact):
+                self._rows[fact] = (row, known)
+            elif execution is not None and not execution.revision and execution.quantity != row.qty:
+                report = session.teller.row(row, known, now_ns)
+                if report is not None:
+                    session.line.post(report)
+        for known in ended:
+            fact = end_of(known.broker_order_id)
+            if not polling.knows(fact):
+                self._ended[fact] = known
+        polling.saw((*self._rows, *self._ended), now_ns)
+        times = [instant_ns(row.transaction_time) - OVERLAP_NS for row in rows]
+        self._after_ns = max([self._after_ns, *times])
+
+    def _tell_missed(self) -> None:
+        """Tell what the stream did not, and give the stream up once that happens again."""
+        session = self._session
+        knows = session.polling.knows
+        self._rows = {fact: row for fact, row in self._rows.items() if not knows(fact)}
+        self._ended = {fact: known for fact, known in self._ended.items() if not knows(fact)}
+        missed = session.polling.missed(session.line.now_ns)
+        if not missed.facts:
+            return
+        session.log.warning("alpaca.stream_missed", facts=len(missed.facts), mute=missed.is_mute)
+        self._tell_facts(missed.facts)
+        session.line.post(ReadDue())
+        if missed.is_mute:
+            self._stream.drop("mute: polls saw twice what it did not say")
+
+    def _tell_facts(self, facts: tuple[str, ...]) -> None:
+        session = self._session
+        for fact in facts:
+            session.polling.told(fact)
+            row = self._rows.pop(fact, None)
+            ended = self._ended.pop(fact, None)
+            report = None if row is None else session.teller.row(*row, session.line.now_ns)
+            if report is not None:
+                session.line.post(report)
+            if ended is not None:
+                session.tell_found(session.orders.by_wire_id.get(ended.wire_id, ended))
