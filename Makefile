@@ -15,7 +15,7 @@ STORM ?= --seeds 1250 --hours 8
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-crash storm mutants lint format bench trace install install-dev clean distclean
+.PHONY: help demo demo-paper test test-newest-sdk test-crash storm mutants lint format bench trace install install-dev clean distclean
 .DELETE_ON_ERROR:
 
 help: ## list the commands
@@ -30,6 +30,14 @@ test: $(VENV)/.installed-dev ## run all tests
 test-crash: $(VENV)/.installed-dev ## kill a trading process at each crash point, 20 times, and trade and start for long
 	$(VENV)/bin/python tests/kit/crash_rounds.py $(ARGS)
 	ORDERSMITH_TEST_ROUNDS=2 $(VENV)/bin/python -m pytest tests/end_to_end/test_long_live.py
+
+test-newest-sdk: $(VENV)-newest/bin/python ## run the brokers' contracts against the newest alpaca-py, in an environment of its own
+	$(VENV)-newest/bin/python -m pip install -q -c constraints.txt -e '.[dev]'
+	$(VENV)-newest/bin/python -m pip install -q --upgrade alpaca-py
+	$(VENV)-newest/bin/python -m pytest tests/contracts tests/adapters/alpaca $(ARGS)
+
+demo-paper: $(VENV)/.installed-alpaca,sandbox ## trade for a minute on a local Alpaca, and show orders, fills and positions
+	$(VENV)/bin/python examples/demo_paper.py $(ARGS)
 
 storm: $(VENV)/.installed-backtest ## simulate 10,000 broker-hours under faults and check what must always hold
 	$(VENV)/bin/ordersmith simulate $(STORM) $(ARGS)
@@ -62,9 +70,13 @@ clean: ## remove outputs and caches
 	find . -name '.?*venv*' -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## also remove the environments
-	rm -rf .venv .ci-venv .ci-venv-*
+	rm -rf .venv .venv-* .ci-venv .ci-venv-*
 
 # An environment ignores itself for git. A stamp is as new as the last installation; pip says nothing unless it fails.
+$(VENV)-newest/bin/python:
+	@$(PYTHON) -m venv $(VENV)-newest
+	@echo '*' > $(VENV)-newest/.gitignore
+
 $(VENV)/bin/python:
 	@test -n "$(call new_enough,$(PYTHON))" || { \
 		echo "Ordersmith needs Python 3.11 or newer; $(PYTHON) says: $$($(PYTHON) -V 2>&1 | head -n 1)" >&2; \

@@ -54,13 +54,15 @@ from .supervisor.result import BacktestResult, Summary
 
 if TYPE_CHECKING:
     from .supervisor.blocking_live import BlockingLiveExecutor
-    from .supervisor.live_executor import LiveExecutor, PaperExecutor
+    from .supervisor.live_executor import AlpacaLiveExecutor, AlpacaPaperExecutor, LiveExecutor, PaperExecutor
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AccountInfo",
     "ActorError",
+    "AlpacaLiveExecutor",
+    "AlpacaPaperExecutor",
     "BacktestExecutor",
     "BacktestResult",
     "Bar",
@@ -110,6 +112,8 @@ __all__ = [
 ]
 
 _LATER = {
+    "AlpacaLiveExecutor": "live_executor",
+    "AlpacaPaperExecutor": "live_executor",
     "BlockingLiveExecutor": "blocking_live",
     "LiveExecutor": "live_executor",
     "PaperExecutor": "live_executor",

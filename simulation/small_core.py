@@ -11,8 +11,9 @@ is stood in for: it would take one order, and tell it of a boot.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -31,6 +32,7 @@ from ..actors.messages import CheckOrder, LateReport
 from ..actors.model import Instrument, Order
 from ..actors.order_watch import WatchedOrder
 from ..actors.positions import Positions
+from ..actors.quotes import Quote
 from ..actors.risk_gate import GateState, RiskGate
 
 T = TypeVar("T", bound=Hashable)
@@ -277,8 +279,13 @@ def _fold(actor: Actor[Any], record: Record) -> None:
 
 
 class _Market:
+    quotes: Mapping[str, Quote] = MappingProxyType({})
+
     def last_price(self, symbol: str) -> Decimal | None:
         return PRICE
+
+    def seen_ns(self, symbol: str) -> int | None:
+        return None
 
 
 class _Instruments:

@@ -119,12 +119,15 @@ def _parser(version: str, more: Sequence[AddParser]) -> argparse.ArgumentParser:
     )
     _add_config(check, "[--set PATH=VALUE ...]")
 
-    from . import control_commands, journal_commands, replay_command, run_command
+    from ..adapters.sandbox import command as sandbox_command
+    from . import control_commands, doctor_command, journal_commands, replay_command, run_command
 
     run_command.add_parser(commands, version)
+    doctor_command.add_parser(commands)
     control_commands.add_parsers(commands)
     journal_commands.add_parser(commands)
     replay_command.add_parser(commands)
+    sandbox_command.add_parser(commands)
     for add_parser in more:
         add_parser(commands)
     return parser

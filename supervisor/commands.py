@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from ..actors.errors import ConfigError, DataError
+from ..actors.errors import BrokerError, ConfigError, DataError
 from ..actors.model import as_datetime
 from ..actors.strategy import Strategy
 from ..config import Problem, Settings, describe, examine
 from . import outputs, paths
-from .executor import feed_of
 from .one_run import INTERRUPTED, Ending, Ran, run_once, where
 from .presenting import print_paths, print_summary, shortened
+from .price_source import ALPACA, LivePrices, is_live, lacks_past, past_prices
 from .result import as_fields
 from .run_needs import DATA, STRATEGY, missing_for_run
 from .strategies import load_strategy
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 LIBRARIES = ("polars", "rich", "empyrical")
 NEEDED = {
     "data.path": DATA,
+    "data.symbols": "a list of symbols such as [AAPL, MSFT]",
+    "data.start": "the first session, such as 2024-01-02",
     "strategy.path": STRATEGY,
 }
 """What `ordersmith backtest` cannot do without, though a configuration can: an embedding application hands these over itself."""
@@ -44,32 +46,38 @@ class Found(NamedTuple):
 
     settings: Settings
     strategy: Strategy | None
-    feed: BarFeed | None
+    feed: BarFeed | LivePrices | None
     problems: list[str]
 
 
-def find(settings: Settings, noted: Sequence[Problem]) -> Found:
-    """Look at the strategy and the data that the settings name, unless what names them is itself wrong."""
+def find(settings: Settings, noted: Sequence[Problem], *, remote: bool = True) -> Found:
+    """Look at the strategy and the data that the settings name, unless what names them is itself wrong.
+
+    Without `remote` nothing is fetched from a broker.
+    """
     problems = [str(problem) for problem in noted]
     wrong = {problem.path.partition(".")[0] for problem in noted}
-    strategy = feed = None
+    strategy = None
     if settings.strategy.path is not None and "strategy" not in wrong:
         try:
             strategy = load_strategy(settings.strategy.path, settings.strategy.parameters, settings.base)
         except ConfigError as error:
             problems.append(str(error))
-    if settings.data.path is not None and "data" not in wrong:
+    feed: BarFeed | LivePrices | None = None
+    if is_live(settings):
+        feed = LivePrices(settings.data.symbols)
+    elif "data" not in wrong and not lacks_past(settings) and (remote or settings.data.provider != ALPACA):
         try:
-            feed = feed_of(settings)
-        except (ConfigError, DataError) as error:
+            feed = past_prices(settings)
+        except (BrokerError, ConfigError, DataError) as error:
             problems.append(str(error))
     return Found(settings, strategy, feed, problems)
 
 
 def _missing(settings: Settings) -> list[str]:
     """Return the paths of what a backtest needs and these settings leave open."""
-    given = {"data.path": settings.data.path, "strategy.path": settings.strategy.path}
-    return [path for path in NEEDED if given[path] is None]
+    prices = lacks_past(settings)
+    return [*([prices] if prices else []), *(["strategy.path"] if settings.strategy.path is None else [])]
 
 
 def _say(text: str) -> None:
@@ -182,7 +190,7 @@ def _runnable(config: str, overrides: Sequence[str]) -> tuple[Strategy, Settings
         for path in _missing(settings)
         if path not in named and not _unreadable(noted)
     ]
-    if problems or found.strategy is None or found.feed is None:
+    if problems or found.strategy is None or found.feed is None or isinstance(found.feed, LivePrices):
         raise ConfigError("\n".join(problems))
     return found.strategy, settings, found.feed
 
@@ -216,7 +224,7 @@ def _tell_all(start: str, lines: Iterable[str]) -> None:
 def check(config: str, overrides: Sequence[str]) -> int:
     """Say what would run. Raises ConfigError with everything that is wrong."""
     settings, noted = examine(config, overrides)
-    found = find(settings, noted)
+    found = find(settings, noted, remote=False)
     if found.problems:
         raise ConfigError("\n".join(found.problems))
     _say(f"{config}: nothing is wrong.\n")
@@ -242,7 +250,14 @@ def _described(found: Found) -> Iterator[tuple[str, str]]:
         yield "armed", "at every start, by the account's id: ordersmith run CONFIG --live ACCOUNT"
     if found.strategy is not None:
         yield "strategy", f"{settings.strategy.path}"
-    if found.feed is not None:
+    if isinstance(found.feed, LivePrices):
+        yield (
+            "data",
+            f"live, from {settings.execution.provider if mode == 'live' else ALPACA}: {_listed(found.feed.symbols)}",
+        )
+    elif found.feed is None and settings.data.provider == ALPACA and not lacks_past(settings):
+        yield "data", f"{_listed(settings.data.symbols)} from Alpaca's history, fetched when it runs"
+    elif found.feed is not None:
         yield "data", _described_data(found.feed)
         yield from (("warning", line) for line in shortened(found.feed.warnings))
     needed_to_run = [] if mode == "backtest" else missing_for_run(settings)
@@ -262,6 +277,9 @@ def _commands(settings: Settings) -> Iterator[str]:
 
 
 def _described_data(feed: BarFeed) -> str:
-    symbols = ", ".join(feed.symbols[:10]) + (f" and {len(feed.symbols) - 10:,} more" if len(feed.symbols) > 10 else "")
     days = f"{as_datetime(feed.start_ns):%Y-%m-%d} to {as_datetime(feed.end_ns):%Y-%m-%d}"
-    return f"{symbols}; {feed.sessions:,} sessions from {days}, {feed.bar_count:,} bars"
+    return f"{_listed(feed.symbols)}; {feed.sessions:,} sessions from {days}, {feed.bar_count:,} bars"
+
+
+def _listed(symbols: Sequence[str]) -> str:
+    return ", ".join(symbols[:10]) + (f" and {len(symbols) - 10:,} more" if len(symbols) > 10 else "")

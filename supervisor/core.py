@@ -27,10 +27,12 @@ from .inputs import (
     Committed,
     HostsStopped,
     Input,
+    InstrumentsKnown,
     LimitsChanged,
     Posted,
     PricesKnown,
     PricesMatched,
+    PricesQuoted,
     PricesShown,
     RunEnded,
     Stopping,
@@ -66,6 +68,7 @@ class Core:
         self.prices = Prices()
         self.dispatcher = Dispatcher(store, seed=seed, last=last)
         self.plan = plan_of(self.prices, self.dispatcher.log.backlog)
+        self._instruments = self.plan.instruments = dict(self.plan.instruments)  # the core's own, since it may change
         self.lifecycle = Lifecycle(self.dispatcher, build(self.plan))
         self.answered: Answered = _nobody
         self._stopping = False
@@ -82,6 +85,8 @@ class Core:
             PricesKnown: lambda made: self.prices.show(made.bars),
             PricesMatched: lambda made: self.prices.match(made.bars),
             PricesShown: self._prices_shown,
+            PricesQuoted: lambda made: self.prices.quote(made.quotes),
+            InstrumentsKnown: self._instruments_known,
             LimitsChanged: self._limits_changed,
             HostsStopped: self._stop_hosts,
             Stopping: self._stop,
@@ -233,6 +238,11 @@ class Core:
     def _prices_shown(self, made: PricesShown) -> None:
         self.prices.show(made.bars)
         self.dispatcher.post(self.dispatcher.refer("market"), made.bars)
+
+    def _instruments_known(self, made: InstrumentsKnown) -> None:
+        """Change them in place: the gate, and whoever comes after it, holds this one mapping."""
+        self._instruments.clear()
+        self._instruments.update(made.instruments)
 
     def _limits_changed(self, made: LimitsChanged) -> None:
         self.plan.limits, self.plan.breaker = made.limits, made.breaker

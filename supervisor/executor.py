@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -17,15 +17,13 @@ from ..actors.bars import Bars
 from ..actors.errors import ConfigError, ExecutorClosed, UsageError
 from ..actors.model import Order, as_datetime
 from ..actors.strategy import Strategy
-from ..adapters.market_data import feed_from, load_bars
+from ..adapters.market_data import feed_from
 from ..config import InvalidSettings, Settings, load
 from .asking import AskingExecutor, judged
 from .backtest import Backtest, Feed
 from .market import AnyReader, Market, Reader
+from .price_source import past_prices
 from .result import BacktestResult, Stopwatch
-
-if TYPE_CHECKING:
-    from ..adapters.bar_feed import BarFeed
 
 
 class BacktestExecutor(AskingExecutor):
@@ -166,28 +164,6 @@ def load_settings(config: str | PathLike[str] | Mapping[str, Any], overrides: Se
 def _feed(settings: Settings, data: Any) -> Feed:
     """Return the data that the host handed in, or else those that the settings name."""
     if data is None:
-        return feed_of(settings)
+        return past_prices(settings)
     feed: Feed = feed_from(data, settings.data, base=settings.base)
     return feed
-
-
-def feed_of(settings: Settings) -> BarFeed:
-    """Load the market data that the settings name. Raises ConfigError or DataError."""
-    data = settings.data
-    if data.path is None:
-        raise ConfigError(
-            "data.path: None, but a backtest needs prices: give a CSV or Parquet file, or a folder of them"
-        )
-    return load_bars(
-        settings.resolve(data.path),
-        symbols=data.symbols,
-        start=data.start,
-        end=data.end,
-        timezone=data.timezone,
-        stamp=data.stamp,
-        interval_s=data.interval,
-        bad_rows=data.bad_rows,
-        calendar=data.calendar,
-        extended_hours=data.extended_hours,
-        corporate_actions=None if data.corporate_actions is None else settings.resolve(data.corporate_actions),
-    )

@@ -12,6 +12,7 @@ from ..adapters.simulated.commissions import PRESETS
 from ..adapters.simulated.rules import ExchangeRules
 from ..config import Settings, nanoseconds
 from ..config.backtest_settings import CommissionSettings
+from .price_source import is_live
 
 
 def instruments_of(settings: Settings, symbols: Sequence[str]) -> dict[str, Instrument]:
@@ -80,6 +81,7 @@ def limits(settings: Settings) -> Limits:
         initial_margin=account.initial_margin,
         short_initial_margin=account.short_initial_margin,
         settles_later=account.type == "cash" and account.settlement_days > 0,
+        stale_after_ns=nanoseconds(settings.data.stale_after) if is_live(settings) else None,
     )
 
 

@@ -47,8 +47,15 @@ MAGIC = b"ordersmith inputs\n"
 PRICES = frozenset({"market", "shown"})
 """Fields of a plan that are the core's own prices."""
 
-AS_DATA: dict[str, Callable[[Any], Any]] = {"port": lambda _: True, "backlog": lambda backlog: (speed_of(backlog),)}
-"""Fields of a plan that are no data, and what is written of them: what a port said is among the inputs, the backlog is the core's."""
+AS_DATA: dict[str, Callable[[Any], Any]] = {
+    "port": lambda _: True,
+    "feed": lambda _: True,
+    "backlog": lambda backlog: (speed_of(backlog),),
+}
+"""Fields of a plan that are no data, and what is written of them.
+
+What port and feed said is among the inputs, and the backlog is the core's.
+"""
 
 log = logging.getLogger("ordersmith")
 

@@ -10,6 +10,8 @@ from typing import Any
 import msgspec
 
 from ..actors.bars import Bars
+from ..actors.model import Instrument
+from ..actors.quotes import Quote
 
 
 class Input(msgspec.Struct, frozen=True, tag=True):
@@ -72,6 +74,18 @@ class PricesShown(Input, frozen=True):
     """Bars for everybody: last prices and hosted strategies."""
 
     bars: Bars
+
+
+class PricesQuoted(Input, frozen=True):
+    """Quotes of a live feed: last prices for everybody, and what the gate judges by."""
+
+    quotes: tuple[Quote, ...]
+
+
+class InstrumentsKnown(Input, frozen=True):
+    """All symbols that can be traded, by what the broker says; others cannot."""
+
+    instruments: dict[str, Instrument]
 
 
 class LimitsChanged(Input, frozen=True):

@@ -25,16 +25,15 @@ from ..actors.events import Booted
 from ..actors.ports import Disconnected
 from ..adapters.clocks import Clock
 from ..adapters.crash_points import crash_point, is_armed
-from ..adapters.io_actor import IoActor
 from ..adapters.record_codec import decode_record
-from .cell import Cell
 from .condensing import condensed
 from .core import Core, is_urgent
-from .inputs import Asked, Committed, Input, Posted, RunEnded, Stopping, StoreFailed, StoreRestored
+from .inbox import Inbox
+from .inputs import Asked, Committed, Input, Posted, Stopping, StoreFailed, StoreRestored
 from .inquiries import Inquiries
 from .interrupts import sheltered
+from .io_tasks import IoTasks
 from .live_parts import Boot, InputLog, LiveStore
-from .outlet import Outlet
 from .recovery import Memory, state_format
 from .snapshots_kept import SnapshotKeeper
 from .watchdog import Watchdog, WatchdogLimits
@@ -80,11 +79,10 @@ class LiveRuntime:
         self._core_of = core_of
         self._input_log = input_log
         self._keeper = SnapshotKeeper(store, snapshot_every)
-        self._port = f"port/{account}"
-        self._outlet = Outlet(self, f"connection/{account}")
+        self._tasks = IoTasks(self, account)
         self._endpoint = f"broker/{account}"
         self._questions = questions(self)
-        self._inputs: list[Input] = []
+        self._inputs = Inbox()
         self._news, self._commit_news = anyio.Event(), anyio.Event()
         self._commit_began: float | None = None
         self._inquiries = Inquiries()
@@ -115,6 +113,7 @@ class LiveRuntime:
             self._connect()
             now_ns, booted = self._beginning(memory)
             async with anyio.create_task_group() as self._group:
+                self._tasks.group = self._group
                 self._group.start_soon(sheltered(self.store.run))
                 self._group.start_soon(sheltered(self._questions.run))
                 self._group.start_soon(sheltered(self._watchdog.watch_lag))
@@ -152,8 +151,8 @@ class LiveRuntime:
         core = self.core
         core.answered = self._inquiries.give
         core.dispatcher.log.answered = self.committed
-        core.lifecycle.run = self._start
-        core.dispatcher.ports[self._endpoint] = self._outlet
+        core.lifecycle.run = self._tasks.start
+        core.dispatcher.ports[self._endpoint] = self._tasks.broker
         core.dispatcher.ports["store"] = self._questions
 
     def _beginning(self, memory: Memory) -> tuple[int, Booted]:
@@ -195,11 +194,9 @@ class LiveRuntime:
             await self._news.wait()
 
     def _taken(self) -> list[Input]:
-        inputs, self._inputs = self._inputs, []
         if self._keeper.is_overdue(self.core.dispatcher.log):
-            self._inputs = [made for made in inputs if type(made) not in OF_THE_STORE]
-            inputs = [made for made in inputs if type(made) in OF_THE_STORE]
-        return inputs
+            return self._inputs.take_only(OF_THE_STORE)
+        return self._inputs.take()
 
     def _after_tick(self) -> None:
         core = self.core
@@ -219,7 +216,7 @@ class LiveRuntime:
         if core.lifecycle.halted and not self._halted:
             self._halted = True
             for command in self.core.emergency_cancels():
-                self._outlet.accept(command, 0)
+                self._tasks.broker.accept(command, 0)
             self.on_failure()
         if self._keeper.is_due(core.dispatcher.log) and (memory := core.memory()) is not None:
             self._keeper.begin(memory[0])
@@ -232,7 +229,7 @@ class LiveRuntime:
 
     def put(self, made: Input) -> None:
         """Take an input for the next tick."""
-        self._inputs.append(made)
+        self._inputs.put(made)
         self._news.set()
 
     def post(self, actor: str, message: Any, cause: int = 0) -> None:
@@ -292,7 +289,7 @@ class LiveRuntime:
         return (
             not self._inputs
             and self.core.is_idle
-            and self._outlet.is_idle
+            and self._tasks.are_idle
             and not self._questions.waiting
             and (deadline_ns is None or deadline_ns > self.clock.now_ns())
         )
@@ -327,30 +324,6 @@ class LiveRuntime:
         """What the tree gave up for."""
         return self.core.lifecycle.failure if self._halted else None
 
-    # --- Tasks of run() actors -------------------------------------------------------------------------------------------------
-
-    def _start(self, cell: Cell) -> anyio.CancelScope:
-        if cell.task is not None:
-            cell.task.cancel()
-        scope = anyio.CancelScope()
-        self._group.start_soon(
-            sheltered(self._run), cell.name, cell.incarnation, cell.actor, scope, self._outlet.open()
-        )
-        return scope
-
-    async def _run(self, name: str, incarnation: int, actor: IoActor, scope: anyio.CancelScope, line: Any) -> None:
-        reason = "the port has stopped"
-        with scope:
-            try:
-                await actor.run(line)
-                error = "run() returned"
-            except Exception as failure:
-                log.warning("%s crashed", name, exc_info=failure)
-                error = f"{type(failure).__name__}: {failure}"
-            reason = f"the port died: {error}"
-            self.put(RunEnded(name, incarnation, error))
-        self._outlet.close(line, reason)
-
     # --- Trouble -------------------------------------------------------------------------------------------------------
 
     def _store_failed(self, fault: Exception) -> None:
@@ -381,7 +354,7 @@ class LiveRuntime:
     def _missed(self, text: str) -> None:
         """Take note that time has passed in which nobody listened: what the broker said then is lost, as after a disconnect."""
         self.warn(text)
-        self.put(Posted(self._outlet.speaks_to, Disconnected(text)))
+        self.put(Posted(self._tasks.broker.speaks_to, Disconnected(text)))
 
     def warn(self, text: str) -> None:
         """Say something that a person should know; from any thread."""

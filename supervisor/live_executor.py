@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from os import PathLike
@@ -35,12 +35,13 @@ from ..config import Settings
 from .asking import NO_ANSWER, AskingExecutor, judged
 from .backtest import Feed
 from .events_stream import Events, Tail
-from .executor import feed_of, load_settings
+from .executor import load_settings
 from .interrupts import sheltered
 from .live import LiveRuntime
 from .live_block import LiveBlock
 from .live_market import LiveMarket, Showing
 from .live_plan import LiveSystem, broker_of
+from .price_source import feed_of
 from .status import open_ids
 from .strategies import load_strategy
 
@@ -145,6 +146,18 @@ class LiveExecutor(AskingExecutor):
         return Events(self._tail, after)
 
     # --- AskingExecutor ------------------------------------------------------------------------------------------------
+
+    async def submit_orders(self, orders: Sequence[Order]) -> list[OrderStatus]:
+        self._runtime()
+        await self._system.prices_of(order.symbol for order in orders if isinstance(order, Order))
+        return await super().submit_orders(orders)
+
+    async def set_targets(
+        self, targets: Mapping[str, Decimal | int | str], *, close_others: bool = False
+    ) -> list[OrderStatus]:
+        self._runtime()
+        await self._system.prices_of(targets)
+        return await super().set_targets(targets, close_others=close_others)
 
     async def resume(self, reason: str) -> TradingState:
         runtime = self._runtime()
@@ -264,6 +277,28 @@ class PaperExecutor(LiveExecutor):
     @staticmethod
     def _as_meant(settings: Settings) -> Settings:
         return replace(settings, execution=replace(settings.execution, mode="paper", provider="simulated"))
+
+
+class AlpacaPaperExecutor(LiveExecutor):
+    """A LiveExecutor on a paper account at Alpaca, whatever mode and provider the configuration names.
+
+    Symbols need not be named before: who submits an order for one waits until its price is known.
+    """
+
+    @staticmethod
+    def _as_meant(settings: Settings) -> Settings:
+        return replace(settings, execution=replace(settings.execution, mode="paper", provider="alpaca"))
+
+
+class AlpacaLiveExecutor(LiveExecutor):
+    """A LiveExecutor on an account with real money at Alpaca; `live` is the account's number, typed by a person.
+
+    The configuration must say `execution.alpaca.paper: false`: the class's name alone does not make an account live.
+    """
+
+    @staticmethod
+    def _as_meant(settings: Settings) -> Settings:
+        return replace(settings, execution=replace(settings.execution, mode="live", provider="alpaca"))
 
 
 def _here() -> tuple[int, Any]:

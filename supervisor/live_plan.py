@@ -10,13 +10,14 @@ import base64
 import hashlib
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from functools import partial
 from math import inf
 from typing import Protocol
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 
 from ..actors.bars import Bars
@@ -40,7 +41,10 @@ from .input_log import InputLog
 from .inputs import Posted
 from .live import LiveRuntime
 from .live_parts import Boot
+from .price_source import ALPACA
+from .price_source import require_sdk
 from .prices import Prices
+from .status import machines_of
 from .tree import Plan
 from .watchdog import WatchdogLimits
 
@@ -48,6 +52,9 @@ EPOCH_LENGTH = 6
 
 AT_FULL_SPEED_NS = 30 * 86_400 * 1_000_000_000
 """At full speed the account is read every thirty days of the data: a start has to go through what came since the last time."""
+
+PRICES_WITHIN_S = 3.0
+"""How long an order waits for the first price of its symbol."""
 
 VALIDITY = Decimal(VALIDITY_NS) / 1_000_000_000
 """Real seconds that an approval is good for."""
@@ -60,7 +67,8 @@ class Broker(Protocol):
     """What a live system needs of a broker: its port, the clock that goes with it, and what is opened and closed with it.
 
     `turns` paces bars by who reads them, where there is such a thing. `speed` is how many seconds of the clock pass in one,
-    None for as fast as can be. One `in_process` stands still when we do, so that nothing it says is ever missed.
+    None for as fast as can be. `feed` makes the `run()` actor of live prices, None where they come with the port. One
+    `in_process` stands still when we do, so that nothing it says is ever missed.
     """
 
     in_process: bool
@@ -71,8 +79,11 @@ class Broker(Protocol):
     def turns(self) -> Turns | None: ...
     @property
     def speed(self) -> Decimal | None: ...
+    @property
+    def feed(self) -> Callable[[], IoActor] | None: ...
     def serve(self, runtime: LiveRuntime, shown: Shown, ended: Callable[[], None]) -> None: ...
     def port(self) -> IoActor: ...
+    def want(self, symbols: Iterable[str]) -> None: ...
     async def open(self, last_ns: int) -> None: ...
     async def close(self) -> None: ...
 
@@ -80,13 +91,31 @@ class Broker(Protocol):
 BrokerOf = Callable[[Settings, Feed], Broker]
 
 
-def _paper(_: Settings) -> BrokerOf:
+def _paper(settings: Settings) -> BrokerOf:
+    if settings.execution.market_data == ALPACA:
+        from .quoted_paper_broker import paper_on_alpaca
+
+        return paper_on_alpaca(settings)
     from .paper_broker import PaperBroker  # it needs names from here
 
     return PaperBroker
 
 
-PROVIDERS: dict[str, PortFactories[BrokerOf]] = {"simulated": PortFactories(paper=_paper)}
+def _alpaca(settings: Settings, armed: Armed | None = None) -> BrokerOf:
+    from .alpaca_broker import AlpacaBroker
+
+    require_sdk()
+    if armed is None and not settings.execution.alpaca.paper:
+        raise ConfigError(
+            "execution.alpaca.paper: found false, but execution.mode is paper; accepted: true, or mode: live"
+        )
+    return AlpacaBroker
+
+
+PROVIDERS: dict[str, PortFactories[BrokerOf]] = {
+    "alpaca": PortFactories(paper=_alpaca, live=_alpaca),
+    "simulated": PortFactories(paper=_paper),
+}
 """Who can be traded with."""
 
 
@@ -130,6 +159,7 @@ class LiveSystem:
         self.shown: Shown = lambda _: None
         self.ended: Callable[[], None] = lambda: None
         self.is_over = False
+        self._is_watching = False
         self._ticked: anyio.Event | None = None
         boot_of = partial(Boot, settings.instance, version=version)
 
@@ -160,6 +190,27 @@ class LiveSystem:
         finally:
             await self.broker.close()
 
+    async def prices_of(self, symbols: Iterable[str]) -> None:
+        """Have the prices of these symbols watched, and wait a moment for those that nobody knows yet."""
+        if self.broker.feed is None:
+            await anyio.lowlevel.checkpoint()
+            return
+        wanted = tuple(dict.fromkeys(symbols))
+        known = self.runtime.core.prices.known
+        self.broker.want(wanted)
+        with anyio.move_on_after(PRICES_WITHIN_S):
+            await self.ticks(lambda: all(known.last_price(symbol) is not None for symbol in wanted))
+
+    def _watch_what_is_held(self) -> None:
+        """Once trading is possible, have the prices watched of what is held and of what is open."""
+        core = self.runtime.core
+        if self._is_watching or not core.started:
+            return
+        self._is_watching = True
+        books = core.dispatcher.view("positions").accounts.get(ACCOUNT)
+        held = [] if books is None else [symbol for symbol, holding in books.holdings.items() if holding.quantity]
+        self.broker.want([*held, *(machine.order.symbol for machine in machines_of(core) if machine.may_be_open)])
+
     async def ticks(self, until: Callable[[], bool]) -> None:
         """Wait until something holds, which is looked at after each tick."""
         while not until():
@@ -172,6 +223,7 @@ class LiveSystem:
         await self._ticked.wait()
 
     def _after_tick(self) -> None:
+        self._watch_what_is_held()
         if self._ticked is not None:
             ticked, self._ticked = self._ticked, None
             ticked.set()
@@ -233,6 +285,7 @@ def plan_of(
             targets_time_in_force=TimeInForce(execution.targets.time_in_force),
             strategies=tuple(strategies),
             port=broker.port,
+            feed=broker.feed,
             answer_ns=on_the_clock(execution.answer_within),
             reconcile_ns=AT_FULL_SPEED_NS if broker.speed is None else on_the_clock(execution.reconcile_every),
             validity_ns=on_the_clock(VALIDITY) or VALIDITY_NS,

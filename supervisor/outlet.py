@@ -1,7 +1,8 @@
 """Between the dispatcher and a `run()` actor: the endpoint that takes released commands, and the line that hands them over.
 
-The endpoint stays; each incarnation of the actor has a line of its own. What a line still held when its task ended is told to
-whom the actor speaks: commands in hand have an unknown outcome, those in the channel were certainly not sent.
+Every `run()` actor has an endpoint, which stays; each incarnation has a line of its own. What a line still held when its task
+ended is told to whom the actor speaks: commands in hand have an unknown outcome, those in the channel were certainly not sent.
+That a session is lost with it is said of a broker's port alone.
 """
 
 from __future__ import annotations
@@ -25,10 +26,14 @@ Entry = tuple[Any, int]
 
 
 class Outlet:
-    """The dispatcher's side of one port. `speaks_to` is the actor that hears what became of commands."""
+    """The dispatcher's side of one `run()` actor. `speaks_to` is the actor that hears what became of commands.
 
-    def __init__(self, runtime: LiveRuntime, speaks_to: str) -> None:
+    One that `holds_session` is a broker's port: without it nobody is connected.
+    """
+
+    def __init__(self, runtime: LiveRuntime, speaks_to: str, *, holds_session: bool) -> None:
         self.speaks_to = speaks_to
+        self._holds_session = holds_session
         self.line: PortLine | None = None
         self._runtime = runtime
 
@@ -64,7 +69,8 @@ class Outlet:
             self.bounce(command, cause, in_hand=True, reason=reason)
         for command, cause in line.waiting:
             self.bounce(command, cause, in_hand=False, reason=reason)
-        self._runtime.put(Posted(self.speaks_to, Disconnected(reason)))
+        if self._holds_session:
+            self._runtime.put(Posted(self.speaks_to, Disconnected(reason)))
 
     @property
     def is_idle(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from fractions import Fraction
 
@@ -24,6 +24,7 @@ class PaperBroker:
     """One paper account, for one runtime."""
 
     in_process = True
+    feed = None
 
     def __init__(self, settings: Settings, feed: Feed) -> None:
         paper = settings.execution.paper
@@ -59,6 +60,9 @@ class PaperBroker:
             next_deadline_ns=next_deadline_ns,
             has_begun=lambda: runtime.core.started,
         )
+
+    def want(self, symbols: Iterable[str]) -> None:
+        """Prices come with the bars, whoever wants them."""
 
     def port(self) -> IoActor:
         pace = None if self.speed is None else Fraction(self.speed)

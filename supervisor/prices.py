@@ -1,21 +1,26 @@
 """The last prices, as the gate sees them and as strategies are shown them.
 
 While bars are matched the two differ: who answers a fill inside of bars could have done so before they ended, and must not
-see where they ended.
+see where they ended. Quotes everybody sees at once; of a symbol's last bar and its last quote the newer says the price.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from math import isfinite
+from types import MappingProxyType
 
 from ..actors.bars import Bars, CorporateActionKind, Row
 from ..actors.model import ZERO
+from ..actors.quotes import Quote
 from ..adapters.simulated.costs import as_decimal
 
 
 class LastPrices:
     """`MarketData` of a feed: the closes of the last bars. A float becomes a Decimal when somebody asks."""
+
+    quotes: Mapping[str, Quote] = MappingProxyType({})
 
     def __init__(self, rows: dict[str, Row] | None = None) -> None:
         self.rows: dict[str, Row] = {} if rows is None else rows
@@ -23,6 +28,10 @@ class LastPrices:
     def last_price(self, symbol: str) -> Decimal | None:
         row = self.rows.get(symbol)
         return None if row is None else as_decimal(row[3])
+
+    def seen_ns(self, symbol: str) -> int | None:
+        """Past prices do not grow old."""
+        return None
 
     def adjust(self, bars: Bars) -> None:
         """Carry the last prices over the corporate actions that `bars` come with, as an exchange does at the open.
@@ -40,13 +49,66 @@ class LastPrices:
                 rows[action.symbol] = _adjusted(row, action.ratio, action.amount)
 
 
+class Quotes:
+    """The newest quote of each symbol, what it says the price is, and when the last bars of each have ended."""
+
+    def __init__(self) -> None:
+        self.newest: dict[str, Quote] = {}
+        self.ended_ns: dict[str, int] = {}
+        self._prices: dict[str, tuple[int, Decimal]] = {}
+
+    def take(self, quotes: Iterable[Quote]) -> None:
+        """Take quotes; one that is older than what is here says nothing, and an absurd one says no price."""
+        for quote in quotes:
+            known = self.newest.get(quote.symbol)
+            if known is not None and known.at_ns > quote.at_ns:
+                continue
+            self.newest[quote.symbol] = quote
+            price = quote.price
+            if price is not None:
+                self._prices[quote.symbol] = (quote.at_ns, price)
+
+    def price(self, symbol: str) -> Decimal | None:
+        """Return the price that a quote said, None where a bar has said one since."""
+        at_ns, price = self._prices.get(symbol, (-1, None))
+        return price if at_ns >= self.ended_ns.get(symbol, 0) else None
+
+    def seen_ns(self, symbol: str) -> int | None:
+        """Return when a bar or a quote of the symbol was last seen."""
+        quote, ended_ns = self.newest.get(symbol), self.ended_ns.get(symbol)
+        if quote is None or ended_ns is None:
+            return ended_ns if quote is None else quote.at_ns
+        return max(quote.at_ns, ended_ns)
+
+
+class QuotedPrices(LastPrices):
+    """`MarketData` of a live core, which knows quotes, too, and when a price was last seen."""
+
+    def __init__(self, rows: dict[str, Row], quoted: Quotes) -> None:
+        super().__init__(rows)
+        self._quoted = quoted
+        self.quotes = quoted.newest
+
+    def last_price(self, symbol: str) -> Decimal | None:
+        price = self._quoted.price(symbol) if self.quotes else None
+        return super().last_price(symbol) if price is None else price
+
+    def seen_ns(self, symbol: str) -> int | None:
+        return self._quoted.seen_ns(symbol)
+
+
 class Prices:
     """The prices of a live core: `known` to the gate, `shown` to strategies."""
 
     def __init__(self) -> None:
-        self.known = LastPrices()
-        self.shown = LastPrices(self.known.rows)
+        self._quoted = Quotes()
+        self.known = QuotedPrices({}, self._quoted)
+        self.shown = QuotedPrices(self.known.rows, self._quoted)
         self._matched_ns = -1
+
+    def quote(self, quotes: Iterable[Quote]) -> None:
+        """Take quotes, which everybody sees at once."""
+        self._quoted.take(quotes)
 
     def match(self, bars: Bars) -> None:
         """Take the prices of bars that the broker has matched, before anybody is shown them."""
@@ -55,6 +117,7 @@ class Prices:
             self.known.adjust(bars)
         self.shown.rows = self.known.rows.copy()
         self.known.rows.update(bars.rows)
+        self._quoted.ended_ns.update(dict.fromkeys(bars.rows, bars.end_ns))
 
     def show(self, bars: Bars) -> None:
         """Show bars to everybody."""

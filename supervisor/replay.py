@@ -182,6 +182,7 @@ class _Replay:
         def plan_of(prices: Prices, backlog: Backlog) -> Plan:
             made = {
                 "port": IoActor if terms["port"] else None,
+                "feed": IoActor if terms.get("feed") else None,
                 "backlog": paced(backlog, *terms["backlog"]) if terms["backlog"] else None,
             }
             return Plan(**(terms | made), market=prices.known, shown=prices.shown, strategies=hosted)

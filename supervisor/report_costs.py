@@ -21,6 +21,7 @@ OF_CASH = {
     CashKind.BORROW_FEE: "borrow_fees",
     CashKind.INTEREST: "interest",
     CashKind.FEE: "account_fees",
+    CashKind.OTHER: "account_fees",
 }
 """What the movements of cash are that cost or bring something; a transfer is neither."""
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..actors.strategy import Strategy
     from ..adapters.bar_feed import BarFeed
     from ..config import Settings
+    from .price_source import LivePrices
     from .service import Ending
 
 EXIT_STATUSES = """\
@@ -116,7 +117,7 @@ def read_settings(config: str, overrides: Sequence[str]) -> Settings:
     return settings
 
 
-def found(config: str, overrides: Sequence[str], live: str | None) -> tuple[Settings, Strategy, BarFeed]:
+def found(config: str, overrides: Sequence[str], live: str | None) -> tuple[Settings, Strategy, BarFeed | LivePrices]:
     """Return what a run needs, or raise ConfigError with everything that is wrong or missing."""
     from .arming import arm
     from .commands import find

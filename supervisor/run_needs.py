@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from ..actors.errors import ConfigError
 from ..config import InvalidSettings, Settings
 from .logs import secrets_of
+from .price_source import is_live, require_sdk
 
-PROVIDERS: Sequence[str] = ("simulated",)
+PROVIDERS: Sequence[str] = ("alpaca", "simulated")
 """The brokers that this version has an adapter for."""
 
 DATA = "a CSV or Parquet file, or a folder of them, relative to the configuration's folder"
@@ -27,7 +29,7 @@ def _mode(settings: Settings) -> Iterator[str]:
     if settings.execution.mode == "backtest":
         yield (
             "execution.mode: found backtest, which `ordersmith backtest` runs; "
-            "accepted by `ordersmith run`: paper, with execution.provider: simulated"
+            "accepted by `ordersmith run`: paper, with execution.provider: simulated or alpaca, and live"
         )
 
 
@@ -35,12 +37,16 @@ def _provider(settings: Settings) -> Iterator[str]:
     mode, provider = settings.execution.mode, settings.execution.provider
     if mode == "backtest" or provider in PROVIDERS:
         return
-    instead = f"{' or '.join(PROVIDERS)}{', with execution.mode: paper' if mode == 'live' else ''}"
+    instead = "alpaca" if mode == "live" else " or ".join(PROVIDERS)
     yield f"execution.provider: found {provider}, which this version has no adapter for yet; accepted: {instead}"
 
 
 def _data(settings: Settings) -> Iterator[str]:
-    if settings.execution.provider == "simulated" and settings.data.path is None:
+    data = settings.data
+    if settings.execution.mode != "backtest" and is_live(settings):
+        if not data.symbols:
+            yield "data.symbols: found none, but live prices come by symbol; accepted: a list of symbols such as [AAPL, MSFT]"
+    elif settings.execution.provider == "simulated" and data.provider == "file" and data.path is None:
         yield f"data.path: found null, but a simulated broker trades at the prices of a file; accepted: {DATA}"
 
 
@@ -50,8 +56,13 @@ def _strategy(settings: Settings) -> Iterator[str]:
 
 
 def _keys(settings: Settings) -> Iterator[str]:
-    if settings.execution.mode == "backtest" or settings.execution.provider != "alpaca":
+    execution = settings.execution
+    if execution.mode == "backtest" or "alpaca" not in (execution.provider, execution.market_data):
         return
+    try:
+        require_sdk()
+    except ConfigError as error:
+        yield str(error)
     for secret in secrets_of(settings):
         try:
             secret.reveal()

@@ -33,9 +33,9 @@ class Plan(msgspec.Struct, kw_only=True):
 
     `id_prefix` begins every id that is made here: it names the instance and this boot. `shown` are the prices that
     strategies see, which may be those of a moment before the `market`. `port` makes the `run()` actor of the broker; without
-    one the port is an endpoint inline. An approval is good for `validity_ns`. The broker has `answer_ns` to answer, its
-    account is read every `reconcile_ns`, and it must call it `expected_account`; None is no deadline, no reading, any name.
-    `backlog` tells of records not durable yet.
+    one the port is an endpoint inline. `feed` makes that of live prices, if there are any. An approval is good for
+    `validity_ns`. The broker has `answer_ns` to answer, its account is read every `reconcile_ns`, and it must call it
+    `expected_account`; None is no deadline, no reading, any name. `backlog` tells of records not durable yet.
     """
 
     account: str
@@ -48,6 +48,7 @@ class Plan(msgspec.Struct, kw_only=True):
     targets_time_in_force: TimeInForce = TimeInForce.DAY
     strategies: tuple[tuple[str, Strategy], ...] = ()
     port: Callable[[], IoActor] | None = None
+    feed: Callable[[], IoActor] | None = None
     answer_ns: int | None = None
     validity_ns: int = VALIDITY_NS
     reconcile_ns: int | None = None
@@ -66,6 +67,7 @@ def build(plan: Plan) -> SupervisorSpec:
             ChildSpec(id="circuit_breaker", factory=lambda: CircuitBreaker(plan.breaker)),
             ChildSpec(id="positions", factory=lambda: Positions(market, account)),
             ChildSpec(id="market", factory=lambda: Market(hosts)),
+            *_feed(plan),
             ChildSpec(
                 id="risk_gate",
                 factory=lambda: RiskGate(
@@ -118,6 +120,11 @@ def _port(plan: Plan) -> tuple[ChildSpec, ...]:
     if plan.port is None:
         return ()
     return (ChildSpec(id=f"port/{plan.account}", factory=plan.port, backoff=Backoff()),)
+
+
+def _feed(plan: Plan) -> tuple[ChildSpec, ...]:
+    """Return the live prices' `run()` actor, if they have one. While it is away prices grow old, and the gate sees that."""
+    return () if plan.feed is None else (ChildSpec(id="feed", factory=plan.feed, backoff=Backoff()),)
 
 
 def _order(plan: Plan) -> Callable[[], Order]:

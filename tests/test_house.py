@@ -217,7 +217,8 @@ def test_every_library_that_is_imported_is_required() -> None:
     """What the package imports from others is named in its own requirements and not only brought along by another package."""
     owners = importlib.metadata.packages_distributions()
     extras = PROJECT["project"]["optional-dependencies"]
-    stated = [*PROJECT["project"]["dependencies"], *extras["backtest"], *extras["calendar"], *extras["trio"]]
+    of_users = ("alpaca", "backtest", "calendar", "sandbox", "trio")
+    stated = [*PROJECT["project"]["dependencies"], *(name for extra in of_users for name in extras[extra])]
     required = {_distribution(requirement) for requirement in stated}
     imported = {name.split(".")[0] for path in python_files(shipped=True) for _, name in imports_of(source(path), path)}
     foreign = imported - set(sys.stdlib_module_names) - {"ordersmith"}

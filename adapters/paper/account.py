@@ -175,6 +175,21 @@ class PaperAccount:
         """Whether so many bars were taken since the last commit that another is due."""
         return self.venue.steps - self._committed >= STEPS_A_COMMIT
 
+    # --- What it is ----------------------------------------------------------------------------------------------------
+
+    def _identity(self) -> dict[str, Any]:
+        return identity_of(self._rules, self._instruments, self._feed, self.name)
+
+    def _new_venue(self) -> PaperVenue:
+        return PaperVenue(
+            self._rules,
+            self._instruments,
+            self._file,
+            account=self.name,
+            sessions=getattr(self._feed, "schedule", None),
+            remembered=self._file.remembered,
+        )
+
     # --- In the thread -------------------------------------------------------------------------------------------------
 
     async def _in_thread(self, work: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
@@ -185,8 +200,7 @@ class PaperAccount:
         return await anyio.to_thread.run_sync(run, limiter=self._thread)
 
     def _open(self) -> None:
-        identity = identity_of(self._rules, self._instruments, self._feed, self.name)
-        self._file.open(identity, self._remembered)
+        self._file.open(self._identity(), self._remembered)
         try:
             self._rebuild()
         except BaseException:
@@ -253,14 +267,7 @@ class PaperAccount:
 
     def _rebuild(self) -> None:
         """Feed the venue what is in the file, then the bars that have been handed out since."""
-        self._venue = venue = PaperVenue(
-            self._rules,
-            self._instruments,
-            self._file,
-            account=self.name,
-            sessions=getattr(self._feed, "schedule", None),
-            remembered=self._file.remembered,
-        )
+        self._venue = venue = self._new_venue()
         self._bars, self._peeked, self._rows, self._last = iter(self._feed), None, {}, None
         self._bars_digest, self._told_digest = hashlib.blake2b(digest_size=16), hashlib.blake2b(digest_size=16)
         try:

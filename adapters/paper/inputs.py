@@ -1,10 +1,14 @@
-"""What a paper venue is moved by, in the order in which it came: with the bars of the feed this is all that it depends on."""
+"""What a paper venue is moved by, in the order in which it came: with the bars of the feed this is all that it depends on.
+
+A venue on live quotes has no feed that could be read again, so its quotes are among them (`quoted_venue.py` says which).
+"""
 
 from __future__ import annotations
 
 import msgspec
 
 from ...actors.ports import CancelRequest, NewOrder, ReplaceRequest, StatusRequest
+from ...actors.quotes import Quote
 
 
 class VenueInput(msgspec.Struct, frozen=True, array_like=True, tag=True, gc=False):
@@ -62,6 +66,25 @@ class StatusAsked(VenueInput, frozen=True, tag="q"):
     at_ns: int
 
 
+class Quoted(VenueInput, frozen=True, tag="p"):
+    """Live quotes came: the last of each symbol since they were taken down last, in the order in which they came."""
+
+    quotes: tuple[Quote, ...]
+    at_ns: int
+
+
+class SessionBegan(VenueInput, frozen=True, tag="o"):
+    """The session `day` opened; it was to close at `close_ns`."""
+
+    day: int
+    open_ns: int
+    close_ns: int
+
+
+class SessionOver(VenueInput, frozen=True, tag="e"):
+    """The session that was open closed."""
+
+
 SENT: dict[type, type[NewSent | CancelSent | ReplaceSent | StatusAsked]] = {
     NewOrder: NewSent,
     CancelRequest: CancelSent,
@@ -70,4 +93,16 @@ SENT: dict[type, type[NewSent | CancelSent | ReplaceSent | StatusAsked]] = {
 }
 """The commands that may change a venue; what else it is asked, it only answers."""
 
-AnyInput = Stepped | Shown | Delivered | DeliveredLate | NewSent | CancelSent | ReplaceSent | StatusAsked
+AnyInput = (
+    Stepped
+    | Shown
+    | Delivered
+    | DeliveredLate
+    | NewSent
+    | CancelSent
+    | ReplaceSent
+    | StatusAsked
+    | Quoted
+    | SessionBegan
+    | SessionOver
+)

@@ -13,20 +13,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import anyio
 import anyio.lowlevel
 
 from ...actors.bars import Bars
-from ..crash_points import crash_point
 from ..io_actor import IoActor, Line
-from ..simulated.sending import not_to_be_sent
 from .account import PaperAccount
+from .commands import Got, take, tell
 from .pace import DataClock, Turns
 from .venue import Said
 
-Got = tuple[Any, int]
 WALL = Fraction(1)
 
 
@@ -199,21 +197,7 @@ class PaperPort(IoActor):
             await self._take(line, got)
 
     async def _take(self, line: Line, got: Got) -> None:
-        """Take a command, and with it all that wait: they are made durable together."""
-        taken: list[Got] = []
-        more: Got | None = got
-        while more is not None:
-            taken.append(more)
-            line.hold(more[0])
-            more = await line.receive_until(line.now_ns)
-        epoch, now_ns = line.epoch(), line.now_ns
-        entries = [(command, cause, not_to_be_sent(command, epoch, now_ns)) for command, cause in taken]
-        self._tell(line, await self._account.handle(entries, now_ns))
-        for command, _ in taken:
-            line.done(command)
+        await take(self._account, line, got)
 
     def _tell(self, line: Line, said: list[Said]) -> None:
-        for report, cause in said:
-            line.post(report, cause)
-        if said:
-            crash_point("paper:posted")
+        tell(line, said)

@@ -10,21 +10,31 @@ transit's (`simulated/latency.py`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from ...actors.bars import Bars
-from ...actors.model import Instrument
-from ...actors.ports import AccountReport, Executed, Report, StatusRequest
+from ...actors.ports import AccountReport, Executed, Instruments, Report, StatusRequest
 from ...actors.snapshots import AccountSnapshot, SyncAccount
 from ..simulated.exchange import ExchangeRules, SimulatedExchange
 from ..simulated.hours import Sessions
 from ..simulated.latency import Transit, UnderWay, has_latency
 from ..simulated.orders import REMEMBERED
-from .inputs import SENT, AnyInput, Delivered, DeliveredLate, Shown, Stepped
+from .inputs import (
+    SENT,
+    AnyInput,
+    CancelSent,
+    Delivered,
+    DeliveredLate,
+    NewSent,
+    ReplaceSent,
+    Shown,
+    StatusAsked,
+    Stepped,
+)
 from .memory import Archive, ArchivedOrders
 
 Said = tuple[Report, int]
@@ -40,7 +50,7 @@ class PaperVenue:
     def __init__(
         self,
         rules: ExchangeRules,
-        instruments: Mapping[str, Instrument],
+        instruments: Instruments,
         archive: Archive,
         *,
         account: str = "main",
@@ -141,8 +151,10 @@ class PaperVenue:
         elif isinstance(made, Shown):
             assert self._last_bars is not None
             self.shown(self._last_bars)
-        else:
+        elif isinstance(made, NewSent | CancelSent | ReplaceSent | StatusAsked):
             self.command(made.command, 0, made.at_ns)
+        else:
+            raise TypeError(f"{type(made).__name__}: a venue on bars has no such input")
 
     # --- Looks ---------------------------------------------------------------------------------------------------------
 

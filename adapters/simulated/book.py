@@ -7,14 +7,13 @@ compare as their exact prices do. Equal floats may hide different prices; who fi
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Mapping
 from decimal import Decimal
 from math import ceil, inf
 from typing import TYPE_CHECKING
 
 from ...actors.bars import Row
 from ...actors.model import ZERO, Instrument, TimeInForce
-from ...actors.ports import BrokerOrderState
+from ...actors.ports import BrokerOrderState, Instruments
 from .account import Account, Holding
 from .costs import as_decimal
 from .orders import NOT_PRICED, OrderIndex, WorkingOrder
@@ -162,9 +161,7 @@ class Book:
 
     __slots__ = ("_account", "_instruments", "_sure_part", "closing", "day", "listings", "opening", "orders", "resting")
 
-    def __init__(
-        self, account: Account, instruments: Mapping[str, Instrument], sure_part: float, orders: OrderIndex
-    ) -> None:
+    def __init__(self, account: Account, instruments: Instruments, sure_part: float, orders: OrderIndex) -> None:
         self._account = account
         self._instruments = instruments
         self._sure_part = sure_part

@@ -19,14 +19,14 @@ What holds, whatever the caller does:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, NoReturn
 
 from msgspec.structs import replace
 
 from ...actors.bars import Bars
-from ...actors.model import Instrument, Order, OrderType, Purpose, Side, TimeInForce
+from ...actors.model import Order, OrderType, Purpose, Side, TimeInForce
 from ...actors.ports import (
     Accepted,
     BrokerOrderState,
@@ -39,6 +39,7 @@ from ...actors.ports import (
     Disconnect,
     Disconnected,
     Expired,
+    Instruments,
     NewOrder,
     OrderAbsent,
     Rejected,
@@ -93,7 +94,7 @@ class SimulatedExchange:
     def __init__(
         self,
         rules: ExchangeRules,
-        instruments: Mapping[str, Instrument],
+        instruments: Instruments,
         account: str = "main",
         sessions: Sessions | None = None,
         index: OrderIndex | None = None,

@@ -39,12 +39,12 @@ Trade = tuple[WorkingOrder, Executed]
 class Matching:
     """Matches bars with the orders in the book. `met` are the last bars that touched orders, and what came of it."""
 
-    __slots__ = ("_at_close", "_at_touch", "_book", "_execute", "_executions", "_low_first", "_resting", "met")
+    __slots__ = ("_at_close", "_at_touch", "_book", "_execute", "_low_first", "_resting", "executions", "met")
 
     def __init__(self, rules: ExchangeRules, book: Book, executions: Executions) -> None:
         self._book = book
         self._resting = book.resting
-        self._executions = executions
+        self.executions = executions
         self._execute = executions.execute
         self._at_touch = rules.limit_fill == "touch"
         self._low_first = LOW_FIRST[rules.path]
@@ -121,7 +121,7 @@ class Matching:
     def _try_once(self, order: WorkingOrder, price: Decimal, at_ns: int, reports: list[Report]) -> None:
         """Execute at `price` what its moment gives an order, and end it with that."""
         if order.accepts(price):
-            enough = order.moment is not FOK or self._executions.room(order.listing) >= order.remaining
+            enough = order.moment is not FOK or self.executions.room(order.listing) >= order.remaining
             if enough:
                 self._execute(order, None, price, at_ns, reports)
                 if not order.remaining:

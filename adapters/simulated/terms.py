@@ -14,7 +14,7 @@ from .rules import Refusal, RefusalCode, refusal
 
 MARKET, LIMIT, TRAILING_STOP = OrderType.MARKET, OrderType.LIMIT, OrderType.TRAILING_STOP
 DAY, GTC = TimeInForce.DAY, TimeInForce.GTC
-HUNDRED = Decimal(100)
+ONE, HUNDRED = Decimal(1), Decimal(100)
 
 WAITING = (DAY, GTC)
 ANY_TIME = (DAY, GTC, TimeInForce.IOC, TimeInForce.FOK, TimeInForce.OPG, TimeInForce.CLS)
@@ -64,8 +64,8 @@ def terms_refusal(instrument: Instrument, order: Order, plain: bool = False) -> 
         if limit is None and order.order_type is MARKET and not order.extended_hours:
             return None
         if limit is not None and order.order_type is LIMIT and (plain or not order.extended_hours):
-            return _price_refusal("limit_price", limit, instrument.tick)
-    return _extended_refusal(order) or _prices_refusal(order, instrument.tick)
+            return _price_refusal("limit_price", limit, instrument)
+    return _extended_refusal(order) or _prices_refusal(order, instrument)
 
 
 def _unsupported(order: Order) -> Refusal | None:
@@ -89,7 +89,7 @@ def _extended_refusal(order: Order) -> Refusal | None:
     )
 
 
-def _prices_refusal(order: Order, tick: Decimal) -> Refusal | None:
+def _prices_refusal(order: Order, instrument: Instrument) -> Refusal | None:
     """Look at every price, those that the order's type does not have too."""
     kind, needed = order.order_type, PRICES[order.order_type]
     for field in ALL_PRICES:
@@ -98,28 +98,32 @@ def _prices_refusal(order: Order, tick: Decimal) -> Refusal | None:
             return refusal(RefusalCode.BAD_PRICE, f"{field}: a {_called(kind)} order takes none, not {value}")
         if kind is TRAILING_STOP:
             continue
-        if field in needed and (refused := _price_refusal(field, value, tick)) is not None:
+        if field in needed and (refused := _price_refusal(field, value, instrument)) is not None:
             return refused
-    return _trail_refusal(order, tick) if kind is TRAILING_STOP else None
+    return _trail_refusal(order, instrument) if kind is TRAILING_STOP else None
 
 
-def _price_refusal(field: str, price: Decimal | None, tick: Decimal) -> Refusal | None:
+def _price_refusal(field: str, price: Decimal | None, instrument: Instrument) -> Refusal | None:
+    tick = instrument.tick
     try:
-        on_tick = price is not None and price > ZERO and not price % tick
+        if price is not None and price > ZERO and not price % tick:
+            return None
+        if price is not None and ZERO < price < ONE:
+            tick = instrument.tick_at(price)
+            if not price % tick:
+                return None
     except InvalidOperation:
-        on_tick = False
-    if on_tick:
-        return None
+        pass
     return refusal(RefusalCode.BAD_PRICE, f"{field}: {price} is not a positive multiple of the tick {tick}")
 
 
-def _trail_refusal(order: Order, tick: Decimal) -> Refusal | None:
+def _trail_refusal(order: Order, instrument: Instrument) -> Refusal | None:
     amount, percent = order.trail_amount, order.trail_percent
     if (amount is None) is (percent is None):
         text = f"trail_amount: give it or trail_percent, not {'none' if amount is None else 'both'}"
         return refusal(RefusalCode.BAD_PRICE, text)
     if percent is None:
-        return _price_refusal("trail_amount", amount, tick)
+        return _price_refusal("trail_amount", amount, instrument)
     if percent.is_finite() and ZERO < percent < HUNDRED:
         return None
     return refusal(RefusalCode.BAD_PRICE, f"trail_percent: {percent} is not above 0 and below 100; 5 is 5 %")

@@ -22,6 +22,7 @@ from ordersmith.actors.account_events import (
     ExternalOrderSeen,
     ReadFailed,
     SessionConnected,
+    SessionDenied,
     SessionRefused,
     SymbolJudged,
     SymbolReleased,
@@ -59,6 +60,7 @@ from ordersmith.actors.ports import (
     CommandKind,
     Connect,
     Connected,
+    ConnectRefused,
     Disconnect,
     Disconnected,
     Executed,
@@ -258,6 +260,61 @@ def test_the_expected_account_is_taken() -> None:
     """A session for the expected account is read like any other."""
     session = Session(expected_account="DU1")
     assert session.read(Connected("DU1", CAPABILITIES)).recorded == [CONNECTED]
+
+
+# --- A broker that does not let us in -----------------------------------------------------------------------------------
+
+DENIED = SessionDenied("main", "the key was not found")
+
+
+def test_a_broker_that_does_not_let_us_in_is_not_asked_again() -> None:
+    """A refusal that trying again would not mend ends the asking: nothing is sent, and whoever asks hears why."""
+    session = Session(answer_ns=5 * SECOND_NS)
+    assert "connect again" in session.kit.start().timers
+    came = session.deliver(ConnectRefused("the key was not found"))
+    assert came.recorded == [DENIED]
+    assert (came.sent, came.said, came.timers, came.cancelled_timers) == ([], [], {}, ["connect again"])
+    for message in (ConnectAgain(3), ReadDue(), CancelLeg("o.0"), QueryLeg("o.0"), ConnectRefused("no")):
+        again = session.read(message)
+        assert (again.sent, again.recorded) == ([], [])
+    (refused,) = session.deliver(PlaceOrder(ApprovedOrder(ORDER, 99, 7), "o.0")).told_to("order/o")
+    assert refused == NotSent("o.0", CommandKind.NEW, "the broker refuses the session: the key was not found")
+    assert session.kit.start().sent == []
+    lost = session.deliver(Disconnected("bye"))
+    assert (lost.timers, lost.said) == ({}, ["stopped"])
+
+
+def test_a_session_that_comes_all_the_same_is_taken() -> None:
+    """Who was not let in and then is starts anew, and reads the account like any other."""
+    session = Session(DENIED)
+    opened = session.read(Connected("main", CAPABILITIES))
+    assert opened.recorded == [CONNECTED]
+    assert opened.sent == [(TO_PORT, SyncAccount(2, ""))]
+    assert session.read(snapshot(2)).said == ["ready"]
+    assert session.kit.actor.view().refusal == ""
+
+
+def test_a_boot_asks_again_where_it_was_not_let_in() -> None:
+    """The next process may have another key: it begins as if nobody had been refused."""
+    session = Session(DENIED, Booted(2, "i", "e", "0.1"))
+    assert session.kit.start().sent == [(TO_PORT, Connect())]
+    assert session.kit.actor.view().refusal == ""
+
+
+def test_a_refusal_does_not_lift_the_one_of_another_account() -> None:
+    """A session of another account than expected stays refused, also where the broker lets somebody in later."""
+    session = Session(expected_account="DU1")
+    session.read(Connected("U1", CAPABILITIES))
+    assert session.deliver(ConnectRefused("no")).recorded == []
+    assert session.read(Connected("DU1", CAPABILITIES)).recorded == []
+
+
+@pytest.mark.parametrize("history", [(CONNECTED,), (CONNECTED, OPENED)])
+def test_a_refusal_during_a_session_is_its_loss(history: tuple[Any, ...]) -> None:
+    """While a session is open a refusal is an outage: it is lost, and asked for again."""
+    came = Session(*history).deliver(ConnectRefused("the key was revoked"), now_ns=0)
+    assert came.recorded == [SessionClosed("main", "the key was revoked")]
+    assert came.timers["connect again"][0] == SECOND_NS
 
 
 # --- Reads that fail, and timers ---------------------------------------------------------------------------------------

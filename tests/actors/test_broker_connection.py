@@ -174,6 +174,10 @@ HELD = Ledger({"main": Account(D(0), {"A": Holding(D(15), D(300)), "B": Holding(
         (SaleSettled("1", D(3)), CashSettled("main", "1", D(3))),
         (MarginDeficit("1", D(3), D(4), True, "it"), MarginCalled("main", "1", D(3), D(4), True, "it")),
         (
+            PositionAdjustment("1", AdjustmentCause.TRANSFER, "A", D(5), text="JNLS", price=D(7)),
+            PositionAdjusted("main", "1", AdjustmentCause.TRANSFER, "A", D(5), text="JNLS", price=D(7)),
+        ),
+        (
             PositionAdjustment("1", AdjustmentCause.CASH_IN_LIEU, "A", D(-1), D(7), "", "it"),
             PositionAdjusted("main", "1", AdjustmentCause.CASH_IN_LIEU, "A", D(-1), D(7), "", "it"),
         ),

@@ -129,7 +129,7 @@ ACCEPTED_AS_COMMISSION = (
     "a number of at least 0, or alpaca, ib_fixed or ib_tiered, "
     "or a section with preset, per_order, per_share, fraction, minimum, maximum"
 )
-ACCEPTED_IN_EXECUTION = "mode, provider, alpaca, backtest, paper, targets, answer_within, reconcile_every"
+ACCEPTED_IN_EXECUTION = "mode, provider, market_data, alpaca, backtest, paper, targets, answer_within, reconcile_every"
 ACCEPTED_AT_THE_TOP = (
     "execution, risk, breaker, instruments, data, strategy, journal, service, watchdog, instance, seed"
 )

@@ -27,6 +27,7 @@ PLAIN: dict[Any, st.SearchStrategy[Any]] = {
     float: FLOATS,
     Decimal: DIGITS,
     type(None): st.none(),
+    msgspec.UnsetType: st.just(msgspec.UNSET),
 }
 ANYTHING = st.deferred(
     lambda: st.one_of(*PLAIN.values(), values_of(CancelOrders), values_of(OrderAccepted), st.tuples(DIGITS, st.text()))

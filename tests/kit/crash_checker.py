@@ -16,7 +16,7 @@ from typing import Any
 import anyio
 import msgspec
 
-from ordersmith.actors.account_events import BooksDisagree, CashDiffers, SessionRefused
+from ordersmith.actors.account_events import BooksDisagree, CashDiffers, SessionDenied, SessionRefused
 from ordersmith.actors.actor import Event
 from ordersmith.actors.doubt_events import JournalFailed, OrderNeedsPerson, OrderOverfilled, OrderResurfaced
 from ordersmith.actors.events import (
@@ -55,8 +55,9 @@ from ordersmith.actors.snapshots import AccountSnapshot, SyncAccount
 from ordersmith.adapters.journal_reader import JournalReader
 from ordersmith.adapters.paper.inputs import AnyInput, CancelSent, NewSent, ReplaceSent
 from ordersmith.adapters.record_codec import decode_record
-from ordersmith.supervisor.executor import feed_of, load_settings
+from ordersmith.supervisor.executor import load_settings
 from ordersmith.supervisor.paper_broker import PaperBroker
+from ordersmith.supervisor.price_source import past_prices
 
 ZERO, CENT = Decimal(0), Decimal("0.01")
 
@@ -70,6 +71,7 @@ ALARMS = (
     MessagePoisoned,
     OrderOverfilled,
     OrderResurfaced,
+    SessionDenied,
     SessionRefused,
 )
 """Records that a crash alone never causes."""
@@ -343,7 +345,7 @@ def _fills(life: Life, broker: Broker, order_id: str) -> list[str]:
 async def _asked(folder: Path) -> tuple[AccountSnapshot, set[str]]:
     """Ask the broker what it holds, once its port is gone, and which orders are on their way to it at the data's end."""
     settings = load_settings(folder / "config.yaml")
-    account = PaperBroker(settings, feed_of(settings)).account
+    account = PaperBroker(settings, past_prices(settings)).account
     await account.open()
     try:
         transit = account.venue._transit

@@ -38,10 +38,11 @@ from ordersmith.actors.messages import (
     SubmitOrders,
 )
 from ordersmith.actors.model import Fill, Order, OrderStatus, TimeInForce
-from ordersmith.actors.ports import BrokerOrderState, Disconnected, Executed, OrderFound
+from ordersmith.actors.ports import BrokerOrderState, Connected, ConnectRefused, Disconnected, Executed, OrderFound
 from ordersmith.actors.snapshots import AnswerDue, NotOurs, ReadDue, ResolveSymbol, SnapshotFailed, SyncAccount
 from ordersmith.actors.strategy import Strategy
 from ordersmith.adapters.bar_feed import BarFeed
+from ordersmith.adapters.simulated.terms import CAPABILITIES
 from ordersmith.config import load
 from ordersmith.supervisor.backtest import Backtest
 from ordersmith.supervisor.result import BacktestResult
@@ -149,7 +150,7 @@ class Script:
             12: self._change_of_mind,
             13: self._late_reports,
             15: self._lost_session,
-            16: lambda run: run.ask("circuit_breaker", lambda to: HaltTrading("lunch", to)),
+            16: self._refused_session,
             17: lambda run: run.ask("circuit_breaker", lambda to: ResumeTrading("back", to)),
             18: lambda run: run.ask("desk", lambda to: SubmitOrders((self.order("halted-2"),), False, to)),
             19: self._escalation,
@@ -240,6 +241,13 @@ class Script:
         run.port.say(Disconnected("line lost"))
         run.ask("desk", lambda to: SubmitOrders((self.order("unconnected"),), False, to))
         run.ask("desk", lambda to: CancelOrders(("resting",), to))
+
+    def _refused_session(self, run: Run) -> None:
+        """Lose the session to a refusal, be refused once more for good, and be let in all the same; then halt."""
+        run.port.say(ConnectRefused("the key was revoked"))
+        run.port.say(ConnectRefused("there is no such key"))
+        run.port.say(Connected("main", CAPABILITIES))
+        run.ask("circuit_breaker", lambda to: HaltTrading("lunch", to))
 
     def _escalation(self, run: Run) -> None:
         run.post("circuit_breaker", Escalated("somebody", "gave up"))

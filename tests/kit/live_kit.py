@@ -69,6 +69,8 @@ class LiveWorld:
         self.boots = 0
         self.ports: list[IoActor] = []
         self.strategies: tuple[Any, ...] = ()
+        self.feed: Callable[[], IoActor] | None = None
+        self.limits = LIMITS
 
     def port(self) -> IoActor:
         port = ExchangePort(self.exchange)
@@ -84,13 +86,14 @@ class LiveWorld:
             return Plan(
                 account="main",
                 id_prefix=f"os-{boot.epoch}-",
-                limits=LIMITS,
+                limits=self.limits,
                 breaker=BreakerRules(),
                 instruments=INSTRUMENTS,
                 market=prices.known,
                 shown=prices.shown,
                 strategies=self.strategies,
                 port=self.port,
+                feed=self.feed,
                 backlog=backlog,
             )
 

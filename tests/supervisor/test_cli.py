@@ -218,7 +218,7 @@ def test_check_passes_the_design_card(run, monkeypatch):
     assert (ran.status, ran.err) == (0, "")
     for words in (
         "paper, at alpaca; `ordersmith backtest` sets the mode aside",
-        "found alpaca, which this version has no adapter for yet",
+        "data.symbols: found none, but live prices come by symbol",
         "data.path: ",
         "strategy.path: ",
         "ALPACA_API_KEY is not set",

@@ -10,7 +10,7 @@ import pytest
 from ordersmith.actors import account_events, doubt_events, events
 from ordersmith.actors.actor import Event, Record
 from ordersmith.actors.model import Fill, Order, OrderState, OrderType, Side, Terms, TradingState
-from ordersmith.actors.ports import CommandKind
+from ordersmith.actors.ports import CashKind, CommandKind
 from ordersmith.actors.snapshots import Difference
 from ordersmith.supervisor import event_lines
 from ordersmith.supervisor.event_lines import event_line
@@ -145,3 +145,9 @@ def test_an_unknown_event_is_not_lost():
     """An event without a line in the table is a warning under its own name."""
     line = line_of(NeverHeardOf("what"))
     assert (line.level, line.event, line.fields["text"]) == ("warning", "unknown.NeverHeardOf", "what")
+
+
+@pytest.mark.parametrize(("kind", "level"), [(CashKind.FEE, "info"), (CashKind.OTHER, "warning")])
+def test_cash_that_nobody_can_name_is_a_warning(kind, level):
+    """What the broker calls with a word of its own is for a person to look at."""
+    assert line_of(events.CashMoved("main", "1", kind, Decimal(-3))).level == level

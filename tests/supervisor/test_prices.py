@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from ordersmith.actors.bars import Bars, CorporateAction, CorporateActionKind
+from ordersmith.actors.quotes import Quote
 from ordersmith.supervisor.prices import Prices
 
 
@@ -36,3 +37,46 @@ def test_a_split_upon_what_is_no_price_leaves_it_none(price: float) -> None:
     row = (10.0, 12.0, 8.0, price, 100.0)
     close = shown(row, row, split="2").known.rows["A"][3]
     assert not math.isfinite(close)
+
+
+def quoted(at_ns: int, last: float = math.nan, bid: float = 9.0, ask: float = 9.2) -> Quote:
+    return Quote("A", bid, ask, 1.0, 1.0, last, at_ns)
+
+
+def test_of_a_bar_and_a_quote_the_newer_says_the_price() -> None:
+    """Everybody sees the same price of a symbol: that of what was seen last, a quote winning a tie."""
+    prices = shown((10.0, 12.0, 8.0, 11.0, 100.0))  # it ends at 1
+    prices.quote([quoted(0, 9.0)])
+    assert prices.known.last_price("A") == prices.shown.last_price("A") == 11
+    prices.quote([quoted(1, 9.5)])
+    assert prices.known.last_price("A") == prices.shown.last_price("A") == Decimal("9.5")
+    prices.show(Bars(1, 2, 1, False, {"A": (10.0, 12.0, 8.0, 10.5, 100.0)}))
+    assert prices.known.last_price("A") == Decimal("10.5")
+    assert prices.known.seen_ns("A") == 2
+    prices.quote([quoted(3)])
+    assert prices.known.last_price("A") == Decimal("9.1")
+    assert prices.shown.seen_ns("A") == 3
+
+
+def test_an_absurd_quote_is_seen_and_changes_no_price() -> None:
+    """What it replaces is what a holding is valued by, and the gate can see that the quote is absurd."""
+    prices = Prices()
+    prices.quote([quoted(1, 9.5)])
+    prices.quote([quoted(2, bid=9.4)])
+    assert prices.known.last_price("A") == Decimal("9.5")
+    assert prices.known.quotes["A"].at_ns == 2
+
+
+def test_a_quote_that_comes_late_says_nothing() -> None:
+    """One that was asked for may come after a newer one that was told."""
+    prices = Prices()
+    prices.quote([quoted(5, 9.5), quoted(4, 8.0)])
+    assert prices.known.last_price("A") == Decimal("9.5")
+    assert prices.known.seen_ns("A") == 5
+
+
+def test_what_was_never_seen_has_neither_price_nor_time() -> None:
+    """A symbol that nobody quotes is not known."""
+    prices = Prices()
+    assert prices.known.last_price("A") is None
+    assert prices.known.seen_ns("A") is None

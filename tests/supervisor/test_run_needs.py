@@ -20,7 +20,8 @@ STRATEGY = (
     "strategy.path: found null, but a service has orders from its strategy only; "
     "accepted: file.py:Class, relative to the configuration's folder, or package.module:Class"
 )
-NO_ADAPTER = "execution.provider: found {}, which this version has no adapter for yet; accepted: simulated{}"
+SYMBOLS = "data.symbols: found none, but live prices come by symbol; accepted: a list of symbols such as [AAPL, MSFT]"
+NO_ADAPTER = "execution.provider: found ib, which this version has no adapter for yet; accepted: {}"
 
 
 @pytest.mark.parametrize(
@@ -34,16 +35,16 @@ NO_ADAPTER = "execution.provider: found {}, which this version has no adapter fo
             [
                 (
                     "execution.mode: found backtest, which `ordersmith backtest` runs; "
-                    "accepted by `ordersmith run`: paper, with execution.provider: simulated"
+                    "accepted by `ordersmith run`: paper, with execution.provider: simulated or alpaca, and live"
                 )
             ],
         ),
-        (["execution.provider=ib", "data.path=null"], [NO_ADAPTER.format("ib", "")]),
-        (["execution.provider=alpaca"], [NO_ADAPTER.format("alpaca", "")]),
-        (
-            ["execution={mode: live, provider: alpaca, alpaca: {paper: false}}"],
-            [NO_ADAPTER.format("alpaca", ", with execution.mode: paper")],
-        ),
+        (["execution.provider=ib", "data.symbols=[A]"], [NO_ADAPTER.format("alpaca or simulated")]),
+        (["execution={mode: live, provider: ib}", "data.symbols=[A]"], [NO_ADAPTER.format("alpaca")]),
+        (["execution.provider=alpaca", "data.path=null"], [SYMBOLS]),
+        (["execution.provider=alpaca", "data.symbols=[AAPL]", "data.path=null"], []),
+        (["execution.market_data=alpaca", "data.path=null"], [SYMBOLS]),
+        (["execution={mode: live, provider: alpaca, alpaca: {paper: false}}", "data.symbols=[AAPL]"], []),
     ],
     ids=lambda value: " ".join(value) if value and isinstance(value[0], str) and "=" in value[0] else "",
 )
@@ -58,10 +59,7 @@ def test_keys_are_asked_for_where_they_are_used(monkeypatch):
     """A broker's keys that are not set are named, and another broker needs none."""
     for name in ("ALPACA_API_KEY", "ALPACA_API_SECRET"):
         monkeypatch.delenv(name, raising=False)
-    lines = missing_for_run(load(READY, ["execution.provider=alpaca"]))
-    assert [line.split(":")[0] for line in lines] == [
-        "execution.provider",
-        "execution.alpaca.api_key",
-        "execution.alpaca.api_secret",
-    ]
+    for use in ("execution.provider=alpaca", "execution.market_data=alpaca"):
+        lines = missing_for_run(load(READY, [use, "data.symbols=[AAPL]"]))
+        assert [line.split(":")[0] for line in lines] == ["execution.alpaca.api_key", "execution.alpaca.api_secret"]
     assert missing_for_run(load(READY)) == []

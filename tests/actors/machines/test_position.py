@@ -105,6 +105,7 @@ def test_cost_that_does_not_divide_is_rounded_once() -> None:
     assert (holding.quantity, holding.cost, holding.realized_pnl) == (D(0), D(0), D(20))
 
 
+SPINOFF, TRANSFER = AdjustmentCause.SPINOFF, AdjustmentCause.TRANSFER
 SPLIT, IN_LIEU = AdjustmentCause.SPLIT, AdjustmentCause.CASH_IN_LIEU
 LIQUIDATION, CHANGE = AdjustmentCause.LIQUIDATION, AdjustmentCause.SYMBOL_CHANGE
 
@@ -136,6 +137,60 @@ def test_an_adjustment_keeps_cost_or_realizes_profit(
     holding = account.holdings["A"]
     assert (account.cash, holding.quantity) == (D(cash), D(quantity))
     assert (holding.cost, holding.realized_pnl) == (D(cost), D(realized))
+
+
+@pytest.mark.parametrize(
+    ("held", "quantity", "price", "holding", "transfers"),
+    [
+        ("10", "5", "30", Holding(D(15), D(350), D(0)), "150"),  # in, at a price
+        ("10", "5", "0", Holding(D(15), D(200), D(0)), "0"),  # in, at a price that nobody knows
+        ("10", "-4", "30", Holding(D(6), D(120), D(0)), "-80"),  # out: at what it had cost, and no profit
+        ("10", "-10", "30", Holding(D(0), D(0), D(0)), "-200"),
+        ("-10", "4", "30", Holding(D(-6), D(-120), D(0)), "80"),
+        ("-10", "-4", "30", Holding(D(-14), D(-320), D(0)), "-120"),
+        ("10", "-15", "30", Holding(D(-5), D(-150), D(100)), "-450"),  # more than was held: as if it had been sold
+    ],
+)
+def test_shares_that_are_moved_are_paid_in_or_out(
+    held: str, quantity: str, price: str, holding: Holding, transfers: str
+) -> None:
+    """Shares moved in count as paid in at their price, and out at their cost: neither cash nor profit comes of it."""
+    ledger = Ledger()
+    ledger.open(opened("1000", ("A", held, "20")))
+    ledger.adjust(PositionAdjusted("main", "1", TRANSFER, "A", D(quantity), price=D(price)))
+    account = ledger.accounts["main"]
+    assert account.holdings["A"] == holding
+    assert (account.cash, account.income, account.transfers) == (1000, 0, D(transfers))
+
+
+def test_what_is_adopted_was_traded_by_somebody_else() -> None:
+    """What a person says was sold elsewhere counts as paid out at its price, and realizes the profit that it made."""
+    ledger = Ledger()
+    ledger.open(opened("1000", ("A", "10", "20")))
+    ledger.adjust(PositionAdjusted("main", "1", AdjustmentCause.ADOPTED, "A", D(-4), price=D(30)))
+    account = ledger.accounts["main"]
+    assert account.holdings["A"] == Holding(D(6), D(120), D(40))
+    assert (account.cash, account.transfers) == (1000, -120)
+
+
+@pytest.mark.parametrize("quantity", ["5", "-5"])
+def test_shares_of_a_spinoff_come_for_nothing(quantity: str) -> None:
+    """What a company is split into costs nothing, or is owed by whom is short; a sale of it later is all profit."""
+    ledger = ledger_of(buy("10", "20"))
+    ledger.adjust(PositionAdjusted("main", "1", SPINOFF, "N", D(quantity)))
+    account = ledger.accounts["main"]
+    assert account.holdings == {"A": Holding(D(10), D(200), D(0)), "N": Holding(D(quantity), D(0), D(0))}
+    assert (account.cash, account.income, account.transfers) == (800, 0, 0)
+
+
+def test_a_merger_is_told_as_what_it_does() -> None:
+    """Ten shares that become four of another company keep their cost; those that are bought out are sold for the cash."""
+    ledger = ledger_of(buy("10", "20"))
+    ledger.adjust(adjusted(CHANGE, -10, new_symbol="N"))
+    ledger.adjust(PositionAdjusted("main", "2", SPLIT, "N", D(-6)))
+    assert ledger.accounts["main"].holdings == {"N": Holding(D(4), D(200), D(0))}
+    ledger.adjust(PositionAdjusted("main", "3", LIQUIDATION, "N", D(-4), D(260)))
+    assert ledger.accounts["main"].holdings == {"N": Holding(D(0), D(0), D(60))}
 
 
 def test_a_holding_moves_to_its_new_symbol() -> None:
@@ -290,6 +345,8 @@ changes = st.one_of(
     st.tuples(st.just("liquidate"), st.sampled_from("AB"), st.integers(1, 4), cents),
     st.tuples(st.just("rename"), st.sampled_from("AB"), st.sampled_from("ABC"), cents),
     st.tuples(st.just("move"), st.sampled_from("AB"), st.sampled_from(CashKind), cents),
+    st.tuples(st.just("shares"), st.sampled_from("AB"), st.integers(-50, 50).filter(bool), cents),
+    st.tuples(st.just("spin"), st.sampled_from("AB"), st.integers(1, 9), cents),
 )
 
 
@@ -319,6 +376,11 @@ def test_cash_and_cost_are_what_was_won_and_what_came(told: list[tuple[str, str,
                 together = ledger.quantity("main", number) + held if number != symbol else held
                 ledger.adjust(PositionAdjusted("main", "", CHANGE, symbol, -held, new_symbol=number))
                 assert ledger.quantity("main", number) == together
+            case "shares":
+                ledger.adjust(PositionAdjusted("main", "", TRANSFER, symbol, D(number), price=abs(amount)))
+            case "spin":
+                came = PositionAdjusted("main", "", SPINOFF, "ABC"[number % 3], D(number) if held > 0 else -D(number))
+                ledger.adjust(came)
             case "move":
                 ledger.move_cash(CashMoved("main", "", number, amount, symbol))
     holdings = account.holdings.values()

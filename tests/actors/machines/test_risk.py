@@ -19,7 +19,7 @@ from ordersmith.actors.machines.exposure import AccountRisk, SymbolRisk
 from ordersmith.actors.machines.order_checks import NEEDED, PRICES, intent_key
 from ordersmith.actors.machines.risk import CHECKS, CHECKS_FOR, Case, Limits, render, review
 from ordersmith.actors.model import Instrument, Order, OrderType, Purpose, Side, TimeInForce, TradingState
-from ordersmith.actors.ports import Capabilities
+from ordersmith.actors.ports import BrokerRule, Capabilities, RuleKind
 
 D = Decimal
 NOTHING, PLAIN = D(0), Instrument()
@@ -97,6 +97,7 @@ def case(
     accrued: int = 0,
     backlog: tuple[int, int] | None = None,
     frozen: Mapping[str, int] | None = None,
+    market: Any = None,
 ) -> Case:
     """Return a case: `held` is position, open buys and open sells by symbol; every other symbol costs 50 where `prices` says nothing."""
     symbols = {symbol: SymbolRisk(*(D(part) for part in parts)) for symbol, parts in (held or {}).items()}
@@ -114,7 +115,8 @@ def case(
     added = what.quantity if delta is None else D(str(delta))
     rules = Limits(**(limits or {}))
     behind = None if backlog is None else lambda at_ns: backlog
-    return Case(what, added, instrument, price, last_price, account, state, rules, now_ns, remaining, held_cost, behind)
+    seen = (now_ns, remaining, held_cost, behind, market)
+    return Case(what, added, instrument, price, last_price, account, state, rules, *seen)
 
 
 def behind(records: int, age_ns: int) -> dict[str, str]:
@@ -126,10 +128,19 @@ def books(ours: int, brokers: int, worst: int) -> dict[str, str]:
     return {"position": str(ours), "brokers": str(brokers), "worst_case": str(worst)}
 
 
+RULED = Capabilities(
+    order_types=tuple(OrderType),
+    times_in_force=tuple(TimeInForce),
+    rules=(BrokerRule(RuleKind.SUB_PENNY, "42210000", "no half pennies", "its manual"),),
+)
+FINE = Instrument(tick=D("0.001"))
+PENNIES = {"rule": "SUB_PENNY", "source": "its manual", "limit_price": "1.001", "unit": "0.01"}
+
 # --- One row for each reason -------------------------------------------------------------------------------------------
 
 DENIALS: list[tuple[str, Case, dict[str, str]]] = [
     ("UNKNOWN_SYMBOL", case(order(), instrument=None), {"symbol": "A"}),
+    ("NOT_TRADABLE", case(order(), instrument=Instrument(tradable=False)), {"symbol": "A"}),
     ("BAD_PURPOSE", case(order(purpose=Purpose.CANCEL)), {"purpose": "cancel"}),
     ("BAD_QUANTITY", case(order(quantity=0)), {"quantity": "0"}),
     ("BAD_QUANTITY", case(order(quantity=-5)), {"quantity": "-5"}),
@@ -158,12 +169,18 @@ DENIALS: list[tuple[str, Case, dict[str, str]]] = [
     ("BAD_PRICE", case(trailing(percent=100)), {"trail_percent": "100"}),
     ("BAD_PRICE", case(trailing(percent="Infinity")), {"trail_percent": "Infinity"}),
     ("PRICE_TICK", case(stop("25.001")), {"stop_price": "25.001", "tick": "0.01"}),
+    (
+        "PRICE_TICK",
+        case(order(limit="0.50001"), instrument=Instrument(tick_below_one=D("0.0001"))),
+        {"limit_price": "0.50001", "tick": "0.0001"},
+    ),
     ("PRICE_TICK", case(trailing(amount="0.005")), {"trail_amount": "0.005", "tick": "0.01"}),
     ("PRICE_TICK", case(order(limit="20.001")), {"limit_price": "20.001", "tick": "0.01"}),
     ("PRICE_TICK", case(order(limit="1E+400")), {"limit_price": "1E+400", "tick": "0.01"}),
     ("TRADING_HALTED", case(order(), state=TradingState.HALTED), {"trading_state": "HALTED"}),
     ("TRADING_REDUCING", case(order(), state=TradingState.REDUCING), {"trading_state": "REDUCING"}),
     ("NOT_CONNECTED", case(order(), connected=False), {}),
+    ("42210000", case(order(limit="1.001"), can=RULED, instrument=FINE), PENNIES),
     ("JOURNAL_BEHIND", case(order(), backlog=(10_000, 0)), behind(10_000, 0)),
     ("JOURNAL_BEHIND", case(order(purpose=CHILD), backlog=(1, 200_000_000)), behind(1, 200_000_000)),
     ("SYMBOL_FROZEN", case(order(), frozen={"A": 1}), books(0, 1, 11)),
@@ -191,6 +208,7 @@ DENIALS: list[tuple[str, Case, dict[str, str]]] = [
     ("NO_MARKET_DATA", case(order(), last=None), {"last": "None"}),
     ("NO_MARKET_DATA", case(order(), last="NaN"), {"last": "NaN"}),
     ("NO_MARKET_DATA", case(order(limit=20), last=0), {"last": "0"}),
+    ("STALE_MARKET", case(order(), limits={"stale_after_ns": 60}), {}),
     (
         "PRICE_COLLAR",
         case(order(limit="22.01"), limits={"price_collar": D("0.1")}),
@@ -237,6 +255,11 @@ DENIALS: list[tuple[str, Case, dict[str, str]]] = [
         "SHORT_SALE",
         case(order(SELL), held={"A": (15, 0, 6)}),
         {"position": "15", "open_sell": "6", "worst_case": "-1"},
+    ),
+    (
+        "NOT_SHORTABLE",
+        case(order(SELL), limits=MARGIN, held={"A": (9, 0, 0)}, instrument=Instrument(shortable=False)),
+        {"position": "9", "open_sell": "0", "worst_case": "-1"},
     ),
     ("BUYING_POWER", case(order(), cash=250, reserved=51), {"cost": "200", "available": "199"}),
     (
@@ -467,8 +490,10 @@ APPLIES = {
     "broker_session": (True, True, True, True, True),
     "journal_behind": (True, True, False, False, False),
     "symbol_frozen": (True, True, True, True, True),
+    "broker_rules": (True, True, True, True, True),
     "capability": (True, True, True, True, True),
     "market_data": (True, True, True, True, True),
+    "stale_market": (True, True, False, False, False),
     "price_collar": (True, True, True, True, True),
     "order_quantity": (True, True, True, True, False),
     "order_notional": (True, True, True, True, False),
