@@ -197,6 +197,7 @@ def wash_reason(
 
 
 CAPABILITIES = Capabilities(
+    native_replace=False,  # its own can overfill: alpacahq/Alpaca-API#165
     order_types=tuple(OrderType),
     times_in_force=tuple(TimeInForce),
     excluded=tuple(
