@@ -6,7 +6,7 @@ It reads, opens both streams for a moment, and, where it may, places one order f
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 from typing import Any, NamedTuple, TypeVar
@@ -20,7 +20,7 @@ from ...actors.errors import BrokerAuthError, BrokerError, DataError
 from ..calendar import EPOCH_DAY, load_schedule
 from ..disk_checks import Finding
 from .access import Access
-from .answers import Answer, Outcome, Unanswered, Unsent, read_of
+from .answers import Answer, Outcome, Unsent, read_of
 from .clients import TradingRest
 from .data_client import DataClient
 from .examination_streams import examine_streams
@@ -91,7 +91,7 @@ async def examine_account(
             yield finding
         yield await _clock(client)
         yield await _calendar(client, terms.calendar)
-        async for finding in examine_streams(access):
+        async for finding in examine_streams(access, terms.symbols or (PLAIN_SYMBOL,)):
             yield finding
         prices, finding = await _prices(access, terms.symbols or (PLAIN_SYMBOL,))
         yield finding
@@ -279,8 +279,8 @@ async def _far_order(client: TradingRest, terms: Terms, prices: dict[str, Latest
         return Finding(
             name, False, f"1 {symbol} at {limit} was refused: {outcome.text}", "orders of this kind will be, too"
         )
-    order = await _find(client, order_id) if isinstance(outcome, Unanswered) or not outcome.is_ok else None
-    placed = order or _decoded(outcome, WireOrder, "order")
+    is_certain = isinstance(outcome, Answer) and outcome.is_ok
+    placed = _decoded(outcome, WireOrder, "order") if is_certain else await _find(client, order_id)
     if isinstance(placed, str):
         return Finding(
             name, False, f"its fate is not known: {placed}", f"look for {order_id} in the dashboard and cancel it"
@@ -301,11 +301,9 @@ def _far_limit(prices: dict[str, Latest]) -> tuple[str, Decimal | None]:
     return "", None
 
 
-async def _find(client: TradingRest, order_id: str) -> WireOrder | None:
-    found = _decoded(
-        await _asked(client, "GET", f"/orders:by_client_order_id?client_order_id={order_id}"), WireOrder, "order"
-    )
-    return None if isinstance(found, str) else found
+async def _find(client: TradingRest, order_id: str) -> WireOrder | str:
+    path = f"/orders:by_client_order_id?client_order_id={order_id}"
+    return _decoded(await _asked(client, "GET", path), WireOrder, "order")
 
 
 async def _cancelled(client: TradingRest, broker_order_id: str) -> WireOrder | None:
@@ -320,7 +318,7 @@ async def _cancelled(client: TradingRest, broker_order_id: str) -> WireOrder | N
     return order
 
 
-def _decoded(outcome: Outcome, kind: Callable[..., T] | Any, what: str) -> T | str:
+def _decoded(outcome: Outcome, kind: type[T], what: str) -> T | str:
     """Return the answer as a `kind`, or what is wrong in words."""
     try:
         return decode(read_of(outcome, what).body, kind, what)
