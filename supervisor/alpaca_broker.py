@@ -10,22 +10,23 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import anyio.lowlevel
+import anyio.to_thread
 
 from ..actors.bars import Bars
 from ..actors.model import Instrument
 from ..actors.quotes import Quote
+from ..adapters.calendar import SessionSchedule
 from ..adapters.clocks import WallClock
 from ..adapters.io_actor import IoActor
 from ..config import Settings
 from .backtest import Feed
 from .inputs import InstrumentsKnown, PricesQuoted, PricesShown
+from .live_feed import Shown, Told, alpaca_feed, sessions_of
 from .price_source import access_of
 
 if TYPE_CHECKING:
-    from ..adapters.alpaca.feed import LiveFeed
     from .live import LiveRuntime
 
-Shown = Callable[[Bars], None]
 REAL_TIME = Decimal(1)
 
 
@@ -45,7 +46,10 @@ class AlpacaBroker:
         self._symbols = dict.fromkeys(feed.symbols)
         self._runtime: LiveRuntime
         self._shown: Shown
-        self._feed: LiveFeed | None = None
+        self._feed_of = alpaca_feed(settings)
+        self._feed: IoActor | None = None
+        self._sessions: SessionSchedule
+        self._settings = settings
 
     def serve(self, runtime: LiveRuntime, shown: Shown, ended: Callable[[], None]) -> None:
         """Say which runtime this is for. Live prices never end."""
@@ -57,24 +61,24 @@ class AlpacaBroker:
         return AlpacaPort(self._access, self._memory, Surroundings(instruments=self._instruments))
 
     def feed(self) -> IoActor:
-        from ..adapters.alpaca.feed import LiveFeed, Surroundings
-
-        around = Surroundings(quotes=self._quotes, bars=self._bars, trouble=self._runtime.warn)
-        self._feed = LiveFeed(self._access, tuple(self._symbols), around)
+        self._feed = self._feed_of(
+            tuple(self._symbols), Told(self._quotes, self._bars, self._runtime.warn), self._sessions
+        )
         return self._feed
 
     def want(self, symbols: Iterable[str]) -> None:
         """Watch the prices of these symbols, too."""
         new = [symbol for symbol in symbols if symbol not in self._symbols]
         self._symbols.update(dict.fromkeys(new))
-        if new and self._feed is not None:
-            self._feed.want(new)
+        want = getattr(self._feed, "want", None)
+        if new and want is not None:
+            want(new)
 
     async def open(self, last_ns: int) -> None:
-        """Reveal the keys, so that one that is missing is told before anything begins. Raises ConfigError."""
-        await anyio.lowlevel.checkpoint()
+        """Reveal the keys, so that one that is missing is told before anything begins, and load the sessions. Raises ConfigError."""
         self._access.key.reveal()
         self._access.secret.reveal()
+        self._sessions = await anyio.to_thread.run_sync(sessions_of, self._settings)
 
     async def close(self) -> None:
         await anyio.lowlevel.checkpoint()

@@ -17,7 +17,6 @@ from math import inf
 from typing import Protocol
 
 import anyio
-import anyio.lowlevel
 import anyio.to_thread
 
 from ..actors.bars import Bars

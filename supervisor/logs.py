@@ -27,7 +27,18 @@ from ..config import InvalidSettings, Secret, Settings
 from ..config.schema import values
 
 CAPPED: Final = frozenset(
-    {"aiohttp", "aiosqlite", "alpaca", "asyncio", "eventkit", "ib_async", "ib_insync", "requests", "urllib3", "websockets"}
+    {
+        "aiohttp",
+        "aiosqlite",
+        "alpaca",
+        "asyncio",
+        "eventkit",
+        "ib_async",
+        "ib_insync",
+        "requests",
+        "urllib3",
+        "websockets",
+    }
 )
 """Libraries that are heard from WARNING on: below it they log every frame and request, keys included."""
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
 
 from ..actors.bars import Bars
-from ..actors.errors import ConfigError, DataError
 from ..actors.model import Instrument
 from ..actors.quotes import Quote
-from ..adapters.calendar import SessionSchedule, load_schedule
+from ..adapters.calendar import SessionSchedule
 from ..adapters.clocks import WallClock
 from ..adapters.io_actor import IoActor
 from ..adapters.paper.quoted_account import AnySymbol, QuotedAccount
@@ -24,32 +22,10 @@ from .backtest import ACCOUNT, Feed
 from .dispatcher import ARITHMETIC
 from .from_settings import exchange_rules
 from .inputs import InstrumentsKnown, PricesQuoted, PricesShown
-from .price_source import access_of
+from .live_feed import FeedOf, Shown, Told, alpaca_feed, sessions_of
 
 if TYPE_CHECKING:
     from .live import LiveRuntime
-
-Shown = Callable[[Bars], None]
-
-NO_CALENDAR = "XNYS"
-"""The sessions of US stocks, where the settings name no others."""
-
-FIRST = date(2025, 1, 1)
-"""Sessions are known from here on; no account is older."""
-
-AHEAD = timedelta(days=730)
-
-
-class Told(NamedTuple):
-    """What a live feed tells: quotes, bars, and what a person should know."""
-
-    quotes: Callable[[tuple[Quote, ...]], None]
-    bars: Callable[[Bars], None]
-    trouble: Callable[[str], None]
-
-
-FeedOf = Callable[[tuple[str, ...], Told, SessionSchedule], IoActor]
-"""What makes each incarnation of a feed, from the symbols that it watches, whom it tells, and the sessions that there are."""
 
 
 class QuotedPaperBroker:
@@ -96,7 +72,7 @@ class QuotedPaperBroker:
 
     async def open(self, last_ns: int) -> None:
         """Open the account. Raises ConfigError."""
-        self._sessions = await anyio.to_thread.run_sync(self._load_sessions)
+        self._sessions = await anyio.to_thread.run_sync(sessions_of, self._settings)
         settings = self._settings
         self.account = QuotedAccount(
             settings.resolve(settings.execution.paper.file),
@@ -113,12 +89,6 @@ class QuotedPaperBroker:
     async def close(self) -> None:
         if hasattr(self, "account"):
             await self.account.close()
-
-    def _load_sessions(self) -> SessionSchedule:
-        try:
-            return load_schedule(self._settings.data.calendar or NO_CALENDAR, FIRST, datetime.now(UTC).date() + AHEAD)
-        except DataError as error:
-            raise ConfigError(str(error)) from error
 
     def _quoted(self, quotes: tuple[Quote, ...]) -> None:
         """Tell the prices first, so that whoever hears of a fill knows the market that it was made in."""
@@ -140,12 +110,5 @@ def any_symbol(settings: Settings) -> AnySymbol:
 
 def paper_on_alpaca(settings: Settings) -> Callable[[Settings, Feed], QuotedPaperBroker]:
     """Return what makes a paper account on Alpaca's live quotes. Raises ConfigError where its SDK is not installed."""
-    access = access_of(settings)
-    from ..adapters.alpaca.feed import FeedMemory, LiveFeed, Surroundings
-
-    memory = FeedMemory()
-
-    def live_feed(symbols: tuple[str, ...], told: Told, sessions: SessionSchedule) -> IoActor:
-        return LiveFeed(access, symbols, Surroundings(*told), memory=memory, schedule=sessions)
-
-    return lambda settings, feed: QuotedPaperBroker(settings, feed, live_feed)
+    feed_of = alpaca_feed(settings)
+    return lambda settings, feed: QuotedPaperBroker(settings, feed, feed_of)

@@ -8,9 +8,8 @@ not told.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from datetime import timedelta
-from decimal import Decimal
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -135,8 +134,8 @@ class Told(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def told(rows: Sequence[WireActivity]) -> Told:
-    """Return the reports of rows that are no executions."""
+def told(rows: Sequence[WireActivity], held: Container[str] = ()) -> Told:
+    """Return the reports of rows that are no executions. `held` are the symbols of the positions as they are after them."""
     reports: list[AccountReport] = []
     waiting: list[str] = []
     notes: list[str] = []
@@ -147,7 +146,7 @@ def told(rows: Sequence[WireActivity]) -> Told:
         if row.status == CANCELLED:
             notes.append(f"activity {row.id} ({row.activity_type}) was cancelled by Alpaca and is not booked")
         elif row.activity_type in EXCHANGES and row.qty and not row.net_amount:
-            _pair(row, open_halves, reports)
+            _pair(row, open_halves, reports, held)
         else:
             report, note = _one(row)
             reports += [report] if report is not None else []
@@ -179,6 +178,7 @@ def _pair(
     row: WireActivity,
     open_halves: dict[tuple[str, str | None], list[WireActivity]],
     reports: list[AccountReport],
+    held: Container[str],
 ) -> None:
     """Put the shares that went and those that came together: a change of name, and a split where they are not as many."""
     halves = open_halves.setdefault((row.activity_type, row.date), [])
@@ -192,20 +192,22 @@ def _pair(
         halves.append(row)
         return
     halves.remove(other)
-    gone, come = _gone_first(other, row)
-    held, new = -(gone.qty or ZERO), come.qty or ZERO
+    gone, come = _gone_first(other, row, held)
+    before, after = -(gone.qty or ZERO), come.qty or ZERO
     cause, text = AdjustmentCause.SYMBOL_CHANGE, row.description or row.activity_type
     reports.append(
-        PositionAdjustment(gone.id, cause, gone.symbol or "", -held, new_symbol=come.symbol or "", text=text)
+        PositionAdjustment(gone.id, cause, gone.symbol or "", -before, new_symbol=come.symbol or "", text=text)
     )
-    if new != held:
-        reports.append(PositionAdjustment(come.id, AdjustmentCause.SPLIT, come.symbol or "", new - held, text=text))
+    if after != before:
+        reports.append(PositionAdjustment(come.id, AdjustmentCause.SPLIT, come.symbol or "", after - before, text=text))
 
 
-def _gone_first(one: WireActivity, other: WireActivity) -> tuple[WireActivity, WireActivity]:
-    """Return the row of the old symbol first. Rows come as they are booked: of a short position the first one is positive."""
-    is_renamed_long = (one.qty or Decimal(0)) < ZERO
-    return (one, other) if is_renamed_long else (other, one)
+def _gone_first(one: WireActivity, other: WireActivity, held: Container[str]) -> tuple[WireActivity, WireActivity]:
+    """Return the row of the old symbol first: the new one is what is held now. Where that does not tell, they were shares held long."""
+    is_first_held, is_second_held = one.symbol in held, other.symbol in held
+    if is_first_held is not is_second_held:
+        return (other, one) if is_first_held else (one, other)
+    return (one, other) if (one.qty or ZERO) < ZERO else (other, one)
 
 
 def _day_before(day: str) -> str:

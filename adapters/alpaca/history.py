@@ -2,8 +2,8 @@
 
 A file holds one symbol over one range and is complete or not there: it is written under another name, made durable, and renamed.
 Never are two reads of one symbol put together, since adjusted prices change with every split that comes later. A range that is not
-over yet is not kept. The folders: cache / alpaca / feed / timeframe / adjustment / range / SYMBOL.parquet, each a folder of data files as any
-other, so that `data.path` may name it.
+over yet is not kept. A range is a folder of data files as any other, so that `data.path` may name it:
+cache / alpaca / feed / timeframe / adjustment / range / SYMBOL.parquet.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from ..bar_feed import BarFeed
     from .bar_pages import WireBar
+    from .data_client import DataClient
 
 Today = Callable[[], date]
 Frames = dict[str, "pl.DataFrame"]
@@ -165,15 +166,14 @@ def _portions(symbols: Sequence[str], size: int) -> Iterator[Sequence[str]]:
 
 
 def _read_portion(
-    client: object, access: Access, data: DataSettings, symbols: Sequence[str], days: tuple[date, date]
+    client: DataClient, access: Access, data: DataSettings, symbols: Sequence[str], days: tuple[date, date]
 ) -> Iterator[tuple[str, pl.DataFrame]]:
     """Yield the symbols that have bars, once all of theirs are there."""
     import polars as pl
 
     from .bar_pages import BarsAsked, pages
-    from .data_client import ATTEMPTS, DataClient, Declined
+    from .data_client import ATTEMPTS, Declined
 
-    assert isinstance(client, DataClient)
     asked = BarsAsked(
         symbols=symbols,
         start=midnight(days[0]),

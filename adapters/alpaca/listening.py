@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from ...actors.errors import BrokerError, BrokerProtocolError
 from ...actors.snapshots import ReadDue
-from .session import Session
+from .session import Session, note
 from .statuses import MEANING_OF
 from .stream_keeper import StreamKeeper
 from .wire import WireUpdate, convert
@@ -28,7 +29,7 @@ async def _tell(session: Session, data: dict[str, Any]) -> None:
     try:
         update = convert(data, WireUpdate, "trade update")
     except BrokerProtocolError as error:
-        session.log.warning("alpaca.update_unreadable", error=str(error))
+        note(logging.WARNING, "alpaca.update_unreadable", error=str(error))
         order = data.get("order")
         order_id = order.get("id") if isinstance(order, dict) else None
         if isinstance(order_id, str):
@@ -36,7 +37,7 @@ async def _tell(session: Session, data: dict[str, Any]) -> None:
         session.line.post(ReadDue())
         return
     if update.event not in MEANING_OF:
-        session.log.warning("alpaca.event_unknown", trade_event=update.event, status=update.order.status)
+        note(logging.WARNING, "alpaca.event_unknown", trade_event=update.event, status=update.order.status)
     known = await session.reads.learn(update.order)
     if known is None:
         return  # an order of somebody else: the next read of the account counts it

@@ -26,8 +26,8 @@ CLOSE_S = 0.5
 PING_S = 5.0
 
 CHANNELS = ("trades", "quotes", "bars", "updatedBars")
-SYMBOLS_A_MESSAGE = 30
-"""What the free plan streams at most: a message with more is refused as a whole."""
+SYMBOLS_A_MESSAGE = 15
+"""Trades and quotes of so many are the 30 channels that the free plan streams; a message that asks for more is refused as a whole."""
 
 DATA = frozenset("tqbu")
 UP, TROUBLE = "up", "trouble"

@@ -121,6 +121,8 @@ class OrderCommands:
     def _cancel_answered(self, wire_id: str, answer: Answer, cause: int) -> None:
         post = self._session.line.post
         match verdict_on_cancel(answer):
+            case Verdict.TAKEN if not self._session.hears:
+                self._session.want_poll()  # nobody else would say that it is cancelled
             case Verdict.REFUSED:
                 post(CancelRefused(wire_id, str(answer.code or answer.status), answer.message or answer.text), cause)
                 key_refused(self._session, answer)

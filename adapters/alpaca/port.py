@@ -7,6 +7,7 @@ answered. The account is read only while the stream listens, so that nothing fal
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -32,16 +33,16 @@ from ...actors.snapshots import ReadDue, SnapshotFailed, SyncAccount
 from ..asyncio_island import Island
 from ..io_actor import IoActor, Line
 from .access import Access
-from .assets import instruments_of
 from .budget import Budget
 from .clients import TradingRest
 from .courier import Courier
+from .instruments import instruments
 from .listening import listen
 from .order_commands import OrderCommands
 from .polling import SECOND_NS
 from .replacing import Replacement
 from .rules import CAPABILITIES
-from .session import PortMemory, Session, Timing
+from .session import PortMemory, Session, Timing, note
 from .snapshot_read import read_account
 from .stream_keeper import Lost, StreamKeeper
 from .watching import Watch
@@ -163,7 +164,7 @@ class _Incarnation:
                 self._line.post(ConnectRefused(why), cause)
                 return
             if account.trading_blocked or account.account_blocked or account.trade_suspended_by_user:
-                self._session.log.warning("alpaca.account_blocked", status=account.status)
+                note(logging.WARNING, "alpaca.account_blocked", status=account.status)
             await self._read_instruments()
         except BrokerAuthError as error:
             self._session.refuse(str(error))
@@ -193,6 +194,7 @@ class _Incarnation:
         if self._streaming is not None:
             self._streaming.cancel()
             self._streaming = None
+            self._session.hears = False
         self._line.post(Disconnected("closed as asked"), cause)
         await anyio.lowlevel.checkpoint()
 
@@ -226,19 +228,21 @@ class _Incarnation:
             if not memory.instruments:
                 raise
             return
-        memory.instruments = await anyio.to_thread.run_sync(instruments_of, assets)
+        memory.instruments = await anyio.to_thread.run_sync(instruments, assets)
         memory.instruments_ns = now_ns
         self._around.instruments(memory.instruments)
 
     # --- The stream ----------------------------------------------------------------------------------------------------
 
     def _stream_came_up(self) -> None:
+        self._session.hears = True
         self._session.polling.restart()
         if self._asked_to_read:  # and was told that it could not be read
             self._asked_to_read = False
             self._line.post(ReadDue())
 
     def _stream_was_lost(self, lost: Lost) -> None:
+        self._session.hears = False
         if lost.refused:
             self._session.lose(lost.reason)
         elif lost.was_up:
@@ -272,8 +276,8 @@ class _Incarnation:
                 SnapshotFailed(command.as_of, f"the stream of trade updates was lost: {stream.why_not}"), cause
             )
             return
-        for note in reading.notes:
-            session.log.warning("alpaca.activity", note=note)
+        for text in reading.notes:
+            note(logging.WARNING, "alpaca.activity", text=text)
         for report in reading.reports:
             self._line.post(report, cause)
         for fact in reading.facts:

@@ -16,9 +16,10 @@ from .answers import Answer, read_of
 from .budget import Priority
 from .codec import instant_ns
 from .courier import Courier
+from .instruments import ASSETS_PATH, ASSETS_QUERY
 from .known_orders import KnownOrder, KnownOrders
 from .stamps import wire_text
-from .wire import WireAccount, WireActivity, WireAsset, WireOrder, WirePosition, decode
+from .wire import WireAccount, WireActivity, WireOrder, WirePosition, decode
 
 T = TypeVar("T")
 ORDERS_PAGE = 500
@@ -44,9 +45,9 @@ class Reads:
     async def positions(self) -> list[WirePosition]:
         return await self._read("/positions", None, list[WirePosition])
 
-    async def assets(self) -> list[WireAsset]:
-        """Return all stocks, also those that do not trade: who asks for one of these is to be told so."""
-        return await self._read("/assets", {"asset_class": "us_equity"}, list[WireAsset])
+    async def assets(self) -> list[dict[str, Any]]:
+        """Return the list of stocks."""
+        return await self._read(ASSETS_PATH, ASSETS_QUERY, list[dict[str, Any]])
 
     async def fills(self, after_ns: int) -> list[WireActivity]:
         """Return the executions after an instant."""

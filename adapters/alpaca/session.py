@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, NamedTuple
 
 import anyio
 import msgspec
-import structlog
 
 from ...actors.errors import BrokerAuthError, BrokerError
 from ...actors.model import Instrument
@@ -17,8 +17,15 @@ from .courier import Courier
 from .known_orders import KnownOrder, KnownOrders
 from .polling import SECOND_NS, Polling
 from .reads import Reads
-from .telling import Teller, Told, end_of
+from .telling import Teller, Told, end_of, ended
 from .trade_updates import Heartbeat
+
+_LOG = logging.getLogger("ordersmith.alpaca")
+
+
+def note(level: int, event: str, **fields: Any) -> None:
+    """Log what a person may want to know. The host decides what becomes of it; no field ever holds a key."""
+    _LOG.log(level, "%s %s", event, " ".join(f"{name}={value}" for name, value in fields.items()))
 
 
 class Timing(NamedTuple):
@@ -60,7 +67,7 @@ class PortMemory:
 
 
 class Session:
-    """One incarnation of the port."""
+    """One incarnation of the port. `is_open` says that there is a session, `hears` that the stream listens."""
 
     def __init__(self, line: Line, memory: PortMemory, courier: Courier, timing: Timing) -> None:
         self.line = line
@@ -68,13 +75,13 @@ class Session:
         self.courier = courier
         self.timing = timing
         self.is_open = False
+        self.hears = False
         self.orders = memory.orders
         self.teller = Teller(memory.orders)
         self.reads = Reads(courier, memory.orders)
         self.polling = Polling(int(timing.grace_s * SECOND_NS))
         self.poll_wanted = False
         self.watch_news = anyio.Event()
-        self.log: Any = structlog.get_logger("ordersmith.alpaca")
 
     # --- The session's own state ---------------------------------------------------------------------------------------
 
@@ -91,7 +98,7 @@ class Session:
 
     def failed(self, error: BrokerError, what: str) -> None:
         """Take note of a question without an answer. A key that is refused ends the session."""
-        self.log.debug("alpaca.question_failed", what=what, error=str(error))
+        note(logging.DEBUG, "alpaca.question_failed", what=what, error=error)
         if isinstance(error, BrokerAuthError):
             self.lose(str(error))
 
@@ -122,7 +129,14 @@ class Session:
         if found is not None:
             self.line.post(found, cause)
         elif known.state is None:
-            self.log.warning("alpaca.status_unknown", wire_id=known.wire_id, status=known.order.status)
+            note(logging.WARNING, "alpaca.status_unknown", wire_id=known.wire_id, status=known.order.status)
+
+    def tell_ended(self, known: KnownOrder) -> None:
+        """Say that an order is over, as a poll has found out."""
+        state = known.state
+        known.is_told_ended = True
+        if state is not None and self.teller.found(known) is not None:
+            self.line.post(ended(known, state, "found by a poll"))
 
     async def look_up(self, broker_order_id: str) -> None:
         """Ask for an order, and say what is proved of it; somebody may have replaced it in the dashboard."""

@@ -44,10 +44,11 @@ async def read_account(command: SyncAccount, reads: Reads, teller: Teller, now_n
     before = activities.cursor_from(command.executions_after)
     since = before or activities.begin(now_ns)
     parts = await _consistent(reads, since, is_first=before is None)
-    said = activities.told(parts.others)
+    held = frozenset(each.symbol for each in parts.positions)
+    said = activities.told(parts.others, held)
     news = activities.news(since, parts.fills, parts.others, () if before is None else said.waiting)
     fresh = {row.id for row in news.others}
-    told = () if before is None else activities.told([row for row in parts.others if row.id in fresh]).reports
+    told = () if before is None else activities.told([row for row in parts.others if row.id in fresh], held).reports
     rows = () if before is None else news.fills
     await reads.attribute(row.order_id for row in rows if row.order_id)
     orders, externals = await _open(parts.orders, reads, teller)

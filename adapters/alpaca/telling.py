@@ -143,15 +143,7 @@ class Teller:
         is_short = known.covered < known.order.filled
         if self.orders.is_superseded(known.leg):
             return Told((), facts, read_fills=is_short)
-        if is_short:  # it ended with fills that nobody has told: they count at once, and come one by one later
-            return Told((known.found(state),), facts, read_fills=True)
-        text = update.reason or ""
-        report: dict[BrokerOrderState, Report] = {
-            BrokerOrderState.CANCELLED: Cancelled(known.wire_id, text),
-            BrokerOrderState.EXPIRED: Expired(known.wire_id),
-            BrokerOrderState.REJECTED: Rejected(known.wire_id, "REJECTED", text or "rejected after it was accepted"),
-        }
-        return Told((report[state],), facts)
+        return Told((ended(known, state, update.reason or ""),), facts, read_fills=is_short)
 
     def _replaced(self, update: WireUpdate, known: KnownOrder, now_ns: int) -> Told:
         """Somebody replaced the order in the dashboard: it goes on under another id."""
@@ -199,6 +191,20 @@ class Teller:
 
     def _nothing(self, update: WireUpdate, known: KnownOrder, now_ns: int) -> Told:
         return NOTHING_TOLD
+
+
+def ended(known: KnownOrder, state: BrokerOrderState, text: str = "") -> Report:
+    """Return the report of an order's end. With fills that nobody has told they count at once, and come one by one later."""
+    wire_id = known.wire_id
+    if known.covered < known.order.filled:
+        return known.found(state)
+    if state is BrokerOrderState.CANCELLED:
+        return Cancelled(wire_id, text)
+    if state is BrokerOrderState.EXPIRED:
+        return Expired(wire_id)
+    if state is BrokerOrderState.REJECTED:
+        return Rejected(wire_id, "REJECTED", text or "rejected after it was accepted")
+    return known.found(state)
 
 
 def _doubtful(known: KnownOrder) -> Told:

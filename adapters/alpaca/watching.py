@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+
 import anyio
 
 from ...actors.errors import BrokerAuthError, BrokerError
+from ...actors.ports import BrokerOrderState
 from ...actors.snapshots import ReadDue
 from .codec import fill_key, instant_ns
 from .known_orders import KnownOrder
 from .polling import SECOND_NS
-from .session import Session
+from .session import Session, note
 from .stream_keeper import StreamKeeper
 from .telling import end_of
 from .wire import WireActivity, WireOrder
@@ -89,7 +92,7 @@ class Watch:
             return
         self._failures = 0
         self._see(rows, ended)
-        if self._is_first:  # what was before this session counts against nobody
+        if self._is_first or not session.hears:  # what nobody could say counts against nobody
             self._is_first = False
             self._tell_facts((*self._rows, *self._ended))
 
@@ -133,7 +136,7 @@ class Watch:
         missed = session.polling.missed(session.line.now_ns)
         if not missed.facts:
             return
-        session.log.warning("alpaca.stream_missed", facts=len(missed.facts), mute=missed.is_mute)
+        note(logging.WARNING, "alpaca.stream_missed", facts=len(missed.facts), mute=missed.is_mute)
         self._tell_facts(missed.facts)
         session.line.post(ReadDue())
         if missed.is_mute:
@@ -146,7 +149,16 @@ class Watch:
             row = self._rows.pop(fact, None)
             ended = self._ended.pop(fact, None)
             report = None if row is None else session.teller.row(*row, session.line.now_ns)
-            if report is not None:
+            if report is not None and row is not None:
                 session.line.post(report)
-            if ended is not None:
-                session.tell_found(session.orders.by_wire_id.get(ended.wire_id, ended))
+                self._note_whole(row[1])
+            if ended is not None and session.orders.by_wire_id.get(ended.wire_id) is not ended:
+                session.tell_found(session.orders.by_wire_id[ended.wire_id])  # somebody replaced it
+            elif ended is not None:
+                session.tell_ended(ended)
+
+    def _note_whole(self, known: KnownOrder) -> None:
+        """A filled order of which every execution is told has no end left to tell: its silence counts against nobody."""
+        if known.state is BrokerOrderState.DONE and known.covered >= known.order.filled:
+            known.is_told_ended = True
+            self._session.polling.told(end_of(known.broker_order_id))

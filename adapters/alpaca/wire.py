@@ -102,17 +102,6 @@ class WireAccount(msgspec.Struct, frozen=True, kw_only=True):
     trade_suspended_by_user: bool = False
 
 
-class WireAsset(msgspec.Struct, frozen=True, kw_only=True):
-    """A stock. Of a status that is not `active` nothing trades."""
-
-    symbol: str
-    status: str = "active"
-    tradable: bool = True
-    shortable: bool = False
-    easy_to_borrow: bool = False
-    fractionable: bool = False
-
-
 def decode(body: bytes, kind: type[T], what: str) -> T:
     """Return an answer's JSON as a `kind`. Raises BrokerProtocolError, which names `what` was read."""
     try:

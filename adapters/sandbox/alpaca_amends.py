@@ -19,7 +19,7 @@ def fill(desk: Desk, order: Order, qty: Decimal, price: Decimal) -> None:
     leaves = ledger.shares_for(order.leaves_notional, price) if order.qty is None else order.leaves
     if not order.is_open or qty > leaves:
         raise unprocessable(f"{qty} cannot be filled: the order is {order.status} and {leaves} are left of it")
-    if not order.armed and (order.status == "held" or order.replaces is not None):
+    if not order.armed and (order.id != order.group or order.replaces is not None):
         raise unprocessable("the order waits for another, and cannot be filled before it")
     if order.status == "held":
         life.touch(desk, order)

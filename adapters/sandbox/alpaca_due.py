@@ -62,8 +62,7 @@ def _arm(desk: Desk, order: Order) -> None:
 
 
 def _cancel(desk: Desk, order: Order) -> None:
-    if order.status == "pending_cancel":
-        life.end(desk, order, "canceled")
+    life.end(desk, order, "canceled")
 
 
 def _replace(desk: Desk, order: Order) -> None:

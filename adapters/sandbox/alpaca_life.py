@@ -159,10 +159,18 @@ def _lessen(desk: Desk, leg: Order, qty: Decimal) -> None:
 
 
 def _arm_legs(desk: Desk, entry: Order) -> None:
-    """Let the legs of an entry that is filled work: one at the exchange, a stop beside a take-profit held."""
+    """Let the legs of an entry that is filled work: one at the exchange, a stop beside a take-profit held.
+
+    Shares that other orders are closing already are not sold twice: the legs are for what those leave.
+    """
     legs = list(desk.group(entry))
+    free = abs(desk.held(entry.symbol)) - ledger.quantity_claimed(desk, entry.symbol, apart_from=entry.group)
     has_profit = any(leg.role == "take_profit" for leg in legs)
     for leg in legs:
+        if leg.leaves > free:
+            _lessen(desk, leg, leg.leaves - max(free, ZERO))
+        if not leg.is_open:
+            continue
         leg.armed = True
         if leg.status == "held" and not (leg.role == "stop_loss" and has_profit):
             leg.status = "new"
@@ -172,11 +180,14 @@ def _arm_legs(desk: Desk, entry: Order) -> None:
 def touch(desk: Desk, order: Order) -> None:
     """Trigger a stop; a held one first takes the place of the exit beside it."""
     order.triggered = True
-    if order.status == "held":
-        order.status = "new"  # before its sibling ends, which would end a held leg, too
+    was_held = order.status == "held"
+    if was_held:
+        order.status = "new"
+    if order.role == "stop_loss":
         for other in list(desk.group(order)):
             if other.role == "take_profit" and other.is_open:
                 end(desk, other, "canceled", alone=True)
+    if was_held:
         desk.tell(order, "new")
 
 

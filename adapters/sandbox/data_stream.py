@@ -34,6 +34,7 @@ CHANNELS = ("trades", "quotes", "bars", "updatedBars", "dailyBars", "statuses", 
 FOLLOWING = ("corrections", "cancelErrors")
 """Subscribed together with trades, without being named."""
 
+LIMITED = ("trades", "quotes")
 CHANNEL_OF = {"t": "trades", "q": "quotes", "b": "bars", "u": "updatedBars", "d": "dailyBars"}
 
 
@@ -90,6 +91,9 @@ class DataStream(StreamHub):
         if not all(isinstance(symbols, list) for symbols in named.values()):
             _refuse(link, 400)
             return
+        if adding and self._too_many(link, named):
+            _refuse(link, 405)
+            return
         for channel, symbols in named.items():
             held = link.streams.setdefault(channel, set())
             held.update(map(str, symbols)) if adding else held.difference_update(map(str, symbols))
@@ -98,6 +102,15 @@ class DataStream(StreamHub):
         _say(link, [{"T": "subscription", **answer}])
         if any(link.streams.values()) and not link.ready:
             self.made_ready(link)
+
+    def _too_many(self, link: Link, named: dict[str, list[Any]]) -> bool:
+        """Whether a subscription would have more trades and quotes than the free feed allows; bars do not count."""
+        most = self.config.free_channels
+        if most == 0 or not link.request.path.endswith("/iex"):
+            return False
+        wanted = {(channel, str(symbol)) for channel in LIMITED for symbol in named.get(channel, ())}
+        held = {(channel, symbol) for channel in LIMITED for symbol in link.streams.get(channel, ())}
+        return len(wanted | held) > most
 
     # --- Telling -----------------------------------------------------------------------------------------------------------
 

@@ -82,7 +82,10 @@ def load_profile(file: str | Path) -> FaultProfile:
         line = next((document.lines[path[:end]] for end in range(len(path), 0, -1) if path[:end] in document.lines), 1)
         problems.append(Problem(path=path_text(path), value=value, message=message, where=f"{name}:{line}"))
 
-    profile = Reader(note).section(FaultProfile, document.value, ())
+    tree = document.value
+    if isinstance(tree, dict) and isinstance(tree.get("faults"), list):
+        tree = {**tree, "faults": [_named(rule) for rule in tree["faults"]]}
+    profile = Reader(note).section(FaultProfile, tree, ())
     for number, rule in enumerate(profile.faults):
         _note_nonsense(rule, ("faults", f"[{number}]"), note, problems)
     if problems:
@@ -102,12 +105,17 @@ def rules_of(raw: Any) -> tuple[FaultRule, ...]:
     )
     rules = []
     for path, item in items:
-        rule = Reader(note).section(FaultRule, item, path)
+        rule = Reader(note).section(FaultRule, _named(item), path)
         _note_nonsense(rule, path, note, problems)
         rules.append(rule)
     if problems:
         raise InvalidSettings(problems)
     return tuple(rules)
+
+
+def _named(rule: Any) -> Any:
+    """Return a rule whose kind is text: 429 and 500 are names too."""
+    return {**rule, "kind": str(rule["kind"])} if isinstance(rule, dict) and type(rule.get("kind")) is int else rule
 
 
 def _note_nonsense(rule: FaultRule, path: KeyPath, note: Note, problems: list[Problem]) -> None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from datetime import date, timedelta
 from typing import Any
 
 import msgspec
 
 from ...actors.bars import CorporateAction, CorporateActionKind
 from ...actors.errors import DataError
+from ..calendar import EPOCH_DAY, load_schedule
 from .account_file import AccountFile
 from .alpaca_broker import SandboxBroker
 from .alpaca_refusal import Refusal
@@ -24,11 +26,13 @@ from .market import Market, Message, Quote, row
 from .rate_limit import RateLimit
 from .request_log import RequestLog
 from .sandbox_config import SandboxConfig
-from .stamps import NS, now_ns
+from .stamps import NS, day_of, now_ns
 from .tape import Span, Tape
 from .trade_stream import TradeStream
 
 UPDATES_KEPT = 100_000
+CALENDAR = timedelta(days=330)
+"""How far the exchange's calendar reaches to both sides: those who make it know a year ahead."""
 
 
 class Office:
@@ -192,8 +196,23 @@ def _broker(config: SandboxConfig, tape: Tape, start_ns: int) -> SandboxBroker:
     listed = {stock.symbol: stock for stock in config.broker.listed}
     for symbol in (*tape.symbols, *config.symbols):
         listed.setdefault(symbol, Listed(symbol=symbol, name=symbol))
-    settings = msgspec.structs.replace(config.broker, kind=config.kind, seed=config.seed, listed=tuple(listed.values()))
+    settings = msgspec.structs.replace(
+        config.broker,
+        kind=config.kind,
+        seed=config.seed,
+        listed=tuple(listed.values()),
+        sessions=config.broker.sessions or _sessions(config, day_of(start_ns)),
+    )
     return SandboxBroker(settings, start_ns)
+
+
+def _sessions(config: SandboxConfig, today: date) -> tuple[tuple[str, int, int], ...]:
+    """Return the exchange's sessions around today, with holidays and half days, where its hours count."""
+    if config.broker.hours == "always":
+        return ()
+    schedule = load_schedule("XNYS", today - CALENDAR, today + CALENDAR)
+    rows = zip(schedule.sessions, schedule.opens, schedule.closes, strict=True)
+    return tuple((date.fromordinal(EPOCH_DAY + day).isoformat(), opens, closes) for day, opens, closes in rows)
 
 
 def _decimal(quote: Quote) -> tuple[str, str, str, str]:

@@ -33,6 +33,8 @@ class SandboxConfig(msgspec.Struct, frozen=True, kw_only=True):
     the same for market data. A slot stays taken for `slot_held_s` seconds after its connection has ended. `events_first`
     sends the trade updates of a request before its answer, as Alpaca mostly does. `rate_limit` 0 is no limit.
 
+    `free_channels` is how many trades and quotes a subscription to `/v2/iex` may have, as the free plan allows; 0 is no limit.
+
     `broker` has the ways of the broker itself; what is said here of kind and seed counts for it too.
     """
 
@@ -51,6 +53,7 @@ class SandboxConfig(msgspec.Struct, frozen=True, kw_only=True):
     rate_window_s: float = 60.0
     second_connection: Refused = "429"
     second_data_connection: Refused = "406"
+    free_channels: int = 30
     slot_held_s: float = 0.0
     auth_within_s: float = 10.0
     events_first: bool = True

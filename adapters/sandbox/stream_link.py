@@ -58,7 +58,7 @@ class Link:
         self._socket = web.WebSocketResponse(autoping=False, autoclose=False, compress=False, timeout=2.0)
         self._out: asyncio.Queue[Payload | float] = asyncio.Queue()
         self._held: list[Payload] = []
-        self._mute_until = self._deaf_until = 0.0
+        self._mute_until = self._deaf_until = self._paused_until = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
 
@@ -127,11 +127,12 @@ class Link:
 
     def pause(self, seconds: float) -> None:
         """Send nothing for so long: what comes is late, in order."""
+        self._paused_until = self._loop.time() + seconds
         self._out.put_nowait(seconds)
 
     async def flush(self) -> None:
-        """Return when all has left, or after a moment: nobody waits long for a slow reader."""
-        if not self.silent:
+        """Return when all has left, or after a moment: nobody waits long for a slow reader, nor at all for a paused one."""
+        if not self.silent and self._loop.time() >= self._paused_until:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._out.join(), FLUSH_S)
 

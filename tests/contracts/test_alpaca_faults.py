@@ -8,6 +8,7 @@ the tests name.
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import AsyncIterator
 from decimal import Decimal
@@ -23,9 +24,11 @@ from ordersmith.actors.ports import (
     Accepted,
     BrokerOrderState,
     Cancelled,
+    CancelRefused,
     CancelRequest,
     CashKind,
     CashMovement,
+    CommandKind,
     Connect,
     Connected,
     ConnectRefused,
@@ -89,7 +92,7 @@ async def sum_of_fills(host: PortHost, base_id: str) -> Decimal:
 
 # --- Sending: never twice (M1, M2, A1, A5) -----------------------------------------------------------------------------
 
-ACCEPTED_UNSAID = ["504_after_accept", "drop_after", "hang_after"]
+ACCEPTED_UNSAID = ["504_after_accept", "502_html_after", "500_after", "drop_after", "garbage", "hang_after"]
 NOT_ACCEPTED = ["504_before_accept", "502_html", "500", "drop_before"]
 
 
@@ -124,6 +127,30 @@ async def test_an_order_that_never_arrived_is_not_sent_again(world: AlpacaWorld,
         assert (await host.told(OrderAbsent, "one.0")).asked_ns == 7
         assert await world.posts("one.0") == 1
         assert host.about("one", Accepted, Rejected) == []
+
+
+async def test_an_answer_with_a_status_that_nobody_knows_is_no_refusal(world: AlpacaWorld) -> None:
+    """An order whose answer has a new status is there: it is not called rejected, and not posted again (M3)."""
+    async with world.host.running() as host:
+        await ready(host)
+        await world.fault("unknown_status_answer", method="POST", path="/v2/orders")
+        host.send(new("one"))
+        await host.heard(object, lambda report: isinstance(report, Accepted | OutcomeUnknown))
+        host.send(StatusRequest("one.0", asked_ns=7))
+        assert (await host.told(OrderFound, "one.0")).state is BrokerOrderState.WORKING
+        assert await world.posts("one.0") == 1
+        assert host.about("one", Rejected, NotSent) == []
+
+
+async def test_an_order_that_arrives_after_its_error_is_found(world: AlpacaWorld) -> None:
+    """An order that Alpaca takes two seconds after the 504 is told by the stream, and is the only one (A5)."""
+    async with world.host.running() as host:
+        await ready(host)
+        await world.fault("504_then_accept", method="POST", path="/v2/orders", seconds=1)
+        host.send(new("one"))
+        await host.told(OutcomeUnknown, "one.0")
+        await host.told(Accepted, "one.0")
+        assert await world.posts("one.0") == 1
 
 
 async def test_a_port_that_dies_with_a_hung_order_leaves_it_in_doubt(world: AlpacaWorld) -> None:
@@ -199,7 +226,7 @@ async def test_fills_during_a_gap_of_the_stream_arrive(world: AlpacaWorld) -> No
     async with world.host.running() as host:
         cursor = await ready(host)
         await resting(host, "one")
-        await world.fault("refuse_second", count=3)
+        await world.fault("refuse_second", count=1)
         await world.fault("close_1011")
         await world.fill("one.0", 4)
         await host.heard(Disconnected)
@@ -212,23 +239,26 @@ async def test_fills_during_a_gap_of_the_stream_arrive(world: AlpacaWorld) -> No
 
 
 async def test_an_order_that_filled_long_ago_is_found(world: AlpacaWorld) -> None:
-    """A fill while nobody was there is found behind more executions than a page has, by a port that never saw the order."""
+    """Fills while nobody was there are found before and behind more executions than a page has, by a port that never saw the order."""
     async with world.host.running() as host:
         cursor = await ready(host)
         await resting(host, "old")
         await host.kill()
-        await world.fill("old.0", 10)
+        await world.fill("old.0", 4)
         await world.strangers_trade(120)
+        await world.fill("old.0", 6)
         world.forget()
         host.reports.clear()
         host.start()
         await host.connect()
         read = await host.read(cursor, within=20)
         mine = [each for each in read.executions if each.wire_id == "old.0"]
-        assert [(each.fill.quantity, each.cumulative_quantity) for each in mine] == [(10, 10)]
+        assert [(each.fill.quantity, each.cumulative_quantity) for each in mine] == [(4, 4), (6, 10)]
 
 
-@pytest.mark.parametrize("fault", ["duplicate_frame", "reorder", "unknown_event", "unknown_status", "delay"])
+@pytest.mark.parametrize(
+    "fault", ["duplicate_frame", "reorder", "unknown_event", "unknown_status", "bare_fill", "delay"]
+)
 async def test_a_disorderly_stream_tells_every_fill_once(world: AlpacaWorld, fault: str) -> None:
     """Frames that come twice, in another order, late, or with words that nobody knows, change nothing of what is filled."""
     async with world.host.running() as host:
@@ -279,9 +309,25 @@ async def test_a_held_slot_delays_readiness_and_not_cancels(world: AlpacaWorld) 
             assert isinstance(failed, SnapshotFailed)
             assert "trade updates" in failed.reason
             host.send(CancelRequest("one.0"))
-            await host.told(Cancelled, "one.0")
+            await host.told(Cancelled, "one.0", within=5)
         await host.heard(ReadDue, within=40)
         await host.read()
+
+
+async def test_dying_ports_leave_no_connection_behind(world: AlpacaWorld) -> None:
+    """However often a port dies, the next one gets the only place at the stream at once, and no thread is left (A.4.5)."""
+    async with world.host.running() as host:
+        await ready(host)
+        threads = {thread.name for thread in threading.enumerate()}
+        for _ in range(5):
+            await host.kill()
+            host.reports.clear()
+            host.start()
+            await host.connect()
+            await host.read(within=3)
+        assert len((await world.state())["trade_links"]) == 1
+        islands = [thread.name for thread in threading.enumerate() if thread.name not in threads]
+        assert not [name for name in islands if "alpaca" in name]
 
 
 # --- Keys and secrets (A.4.1, M4) --------------------------------------------------------------------------------------
@@ -464,6 +510,38 @@ async def test_a_replacement_that_a_fill_overtakes_makes_no_new_leg(slow_world: 
         assert await slow_world.posts("one.1") == 0
 
 
+@pytest.mark.parametrize("fault", ["500", "drop_before", "502_html"])
+async def test_a_cancel_without_an_answer_is_in_doubt(world: AlpacaWorld, fault: str) -> None:
+    """An error in place of a cancel's answer proves nothing: the cancel's outcome is unknown and the order is not (C3)."""
+    async with world.host.running() as host:
+        await ready(host)
+        await resting(host, "one")
+        await world.fault(fault, method="DELETE", path="/v2/orders", count=1)
+        host.send(CancelRequest("one.0"))
+        unknown = await host.told(OutcomeUnknown, "one.0")
+        assert unknown.kind is CommandKind.CANCEL
+        assert host.about("one", Cancelled, CancelRefused) == []
+        host.send(CancelRequest("one.0"))
+        await host.told(Cancelled, "one.0")
+
+
+async def test_a_replacement_whose_answer_is_lost_is_one_new_leg(world: AlpacaWorld) -> None:
+    """A lost answer to a replacement's second half leaves the new leg in doubt, and it is one order for the rest (C8)."""
+    async with world.host.running() as host:
+        await ready(host)
+        await resting(host, "one")
+        await world.fill("one.0", 4)
+        await host.heard(Executed)
+        await world.fault("504_after_accept", method="POST", path="/v2/orders", count=3)
+        host.send(ReplaceRequest("one.0", "one.1", Terms(Decimal(10), Decimal(51)), FOREVER_NS, 0))
+        await host.heard(object, lambda report: isinstance(report, OutcomeUnknown | Replaced))
+        host.send(StatusRequest("one.1", asked_ns=7))
+        found = await host.told(OrderFound, "one.1")
+        assert (found.state, found.cumulative_quantity) == (BrokerOrderState.WORKING, 4)
+        assert await world.posts("one.1") == 1
+        assert (await world.orders_named("one"))[-1] == ("one.1", Decimal(6), Decimal(0))
+
+
 @pytest.fixture
 async def slow_world() -> AsyncIterator[AlpacaWorld]:
     made = AlpacaWorld(cancel_delay_ns=600_000_000)
@@ -479,6 +557,7 @@ async def slow_world() -> AsyncIterator[AlpacaWorld]:
 DETECTED_WITHIN_S = {"half_open": 15.0, "drop_frame": 10.0, "mute": 30.0}
 
 
+@pytest.mark.parametrize("anyio_backend", ["trio"])
 async def test_a_stream_that_fails_silently_is_noticed_in_time(record_property: Any) -> None:
     """A half-open stream is noticed within 15 s, a dropped fill within 10 s, a mute stream within 30 s."""
     took: dict[str, float] = {}

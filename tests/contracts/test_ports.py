@@ -57,6 +57,12 @@ def new(name: str, quantity: Any = 10, *, epoch: int = 0, not_after_ns: int = FO
     return NewOrder(f"{name}.0", order, not_after_ns, epoch)
 
 
+async def ready(host: PortHost) -> str:
+    """Open a session, read the account for the first time, and return the cursor: now everything is told."""
+    await host.connect()
+    return (await host.read()).cursor
+
+
 async def resting(host: PortHost, name: str, quantity: Any = 10, **terms: Any) -> Accepted:
     """Send an order, and wait until it works at the broker."""
     host.send(new(name, quantity, **terms))
@@ -106,7 +112,7 @@ async def test_an_account_is_read_whole(world: World) -> None:
 async def test_an_order_is_accepted_and_there_once(world: World) -> None:
     """A new order is accepted with the broker's id, and the broker has one order of that name."""
     async with world.host.running() as host:
-        await host.connect()
+        await ready(host)
         accepted = await resting(host, "one")
         assert accepted.broker_order_id
         assert await world.orders_named("one") == [("one.0", Decimal(10), Decimal(0))]
@@ -115,7 +121,7 @@ async def test_an_order_is_accepted_and_there_once(world: World) -> None:
 async def test_the_same_command_again_makes_no_second_order(world: World) -> None:
     """A command that is handed over twice leaves one order at the broker, which works."""
     async with world.host.running() as host:
-        await host.connect()
+        await ready(host)
         await resting(host, "one")
         host.send(new("one"))
         await host.heard(object, lambda report: isinstance(report, OutcomeUnknown | Rejected))
@@ -127,7 +133,7 @@ async def test_the_same_command_again_makes_no_second_order(world: World) -> Non
 async def test_orders_at_once_are_all_sent_once(world: World) -> None:
     """Twenty orders handed over together are twenty orders at the broker, each accepted."""
     async with world.host.running() as host:
-        await host.connect()
+        await ready(host)
         names = [f"many-{number}" for number in range(20)]
         for name in names:
             host.send(new(name, 1))
@@ -141,7 +147,7 @@ async def test_orders_at_once_are_all_sent_once(world: World) -> None:
 async def test_what_the_broker_will_not_take_is_rejected(world: World) -> None:
     """An order beyond the account's means is rejected with a code and a text, and never worked."""
     async with world.host.running() as host:
-        await host.connect()
+        await ready(host)
         host.send(new("dear", 1_000_000, limit_price="90"))
         rejected = await host.told(Rejected, "dear.0")
         assert rejected.code
@@ -154,7 +160,7 @@ async def test_what_the_broker_will_not_take_is_rejected(world: World) -> None:
 async def test_what_must_not_be_sent_any_more_is_not(world: World, why: str) -> None:
     """An order after its deadline, of another trading epoch, or while trading is halted, is not written."""
     async with world.host.running() as host:
-        await host.connect()
+        await ready(host)
         host.trading_epoch = None if why == "halted" else 0
         host.send(new("late", epoch=int(why == "another epoch"), not_after_ns=-1 if why == "too late" else FOREVER_NS))
         assert (await host.told(NotSent, "late.0")).reason
@@ -168,15 +174,14 @@ async def test_what_must_not_be_sent_any_more_is_not(world: World, why: str) -> 
 async def test_fills_are_told_once_and_have_the_same_key_everywhere(world: World) -> None:
     """A partial fill and the rest are told with their sums, and a read tells the same executions by the same keys."""
     async with world.host.running() as host:
-        await host.connect()
-        begin = await host.read()
+        begin = await ready(host)
         await resting(host, "one")
         await world.trade(50, 4)
         part = await host.heard(Executed, lambda report: report.cumulative_quantity == 4)
         await world.trade(50)
         whole = await host.heard(Executed, lambda report: report.cumulative_quantity == 10)
         assert [(each.fill.quantity, each.fill.price) for each in (part, whole)] == [(4, 50), (6, 50)]
-        read = await host.read(begin.cursor)
+        read = await host.read(begin)
         mine = [each for each in read.executions if each.wire_id == "one.0"]
         assert [each.cumulative_quantity for each in mine] == [4, 10]
         assert keys(mine) == keys([part, whole])
@@ -186,7 +191,7 @@ async def test_fills_are_told_once_and_have_the_same_key_everywhere(world: World
 async def test_a_market_order_fills(world: World) -> None:
     """A market order is executed for its whole quantity at the market's price."""
     async with world.host.running() as host:
-        await host.connect()
+        await ready(host)
         await world.trade(100)
         host.send(NewOrder("now.0", Order.buy(SYMBOL, 10), FOREVER_NS, 0))
         await host.told(Accepted, "now.0")
@@ -198,7 +203,7 @@ async def test_a_market_order_fills(world: World) -> None:
 async def test_an_order_that_is_not_filled_by_the_close_expires(world: World) -> None:
     """A day order ends with the session as expired, after what it filled."""
     async with world.host.running() as host:
-        await host.connect()
+        await ready(host)
         await resting(host, "one")
         await world.trade(50, 4)
         await host.heard(Executed)
@@ -213,7 +218,7 @@ async def test_an_order_that_is_not_filled_by_the_close_expires(world: World) ->
 async def test_a_working_order_is_cancelled(world: World) -> None:
     """A cancel ends an order, and what it filled before stays."""
     async with world.host.running() as host:
-        await host.connect()
+        await ready(host)
         await resting(host, "one")
         await world.trade(50, 4)
         await host.heard(Executed)
@@ -227,7 +232,7 @@ async def test_a_working_order_is_cancelled(world: World) -> None:
 async def test_a_cancel_of_a_filled_order_is_refused(world: World) -> None:
     """An order that is done cannot be cancelled, which is said with a code."""
     async with world.host.running() as host:
-        await host.connect()
+        await ready(host)
         await resting(host, "one")
         await world.trade(50)
         await host.heard(Executed)
@@ -239,7 +244,7 @@ async def test_a_cancel_of_a_filled_order_is_refused(world: World) -> None:
 async def test_a_replacement_after_a_partial_fill_is_for_the_new_total(world: World) -> None:
     """An order for 10 of which 4 filled, replaced by one for 12, fills 8 more and no others."""
     async with world.host.running() as host:
-        await host.connect()
+        await ready(host)
         await resting(host, "one")
         await world.trade(50, 4)
         await host.heard(Executed)
@@ -257,7 +262,7 @@ async def test_a_replacement_after_a_partial_fill_is_for_the_new_total(world: Wo
 async def test_a_replacement_below_what_filled_buys_nothing_more(world: World) -> None:
     """A replacement by a total that is filled already leaves no more than that to be filled."""
     async with world.host.running() as host:
-        await host.connect()
+        await ready(host)
         await resting(host, "one")
         await world.trade(50, 4)
         await host.heard(Executed)
@@ -271,7 +276,7 @@ async def test_a_replacement_below_what_filled_buys_nothing_more(world: World) -
 async def test_a_filled_order_cannot_be_replaced(world: World) -> None:
     """A replacement of a filled order is refused under the name of the leg that was not made, which never exists."""
     async with world.host.running() as host:
-        await host.connect()
+        await ready(host)
         await resting(host, "one")
         await world.trade(50)
         await host.heard(Executed)
@@ -283,7 +288,7 @@ async def test_a_filled_order_cannot_be_replaced(world: World) -> None:
 async def test_a_replacement_that_comes_too_late_is_not_sent(world: World) -> None:
     """A replacement after its deadline makes no new leg."""
     async with world.host.running() as host:
-        await host.connect()
+        await ready(host)
         await resting(host, "one")
         host.send(ReplaceRequest("one.0", "one.1", Terms(Decimal(12), Decimal(51)), -1, 0))
         await host.heard(object, lambda report: isinstance(report, NotSent) and report.wire_id == "one.1")
@@ -300,7 +305,7 @@ def _once(executions: list[Executed]) -> list[Executed]:
 async def test_an_order_is_looked_up_by_our_name(world: World) -> None:
     """A look-up finds a working order with what it filled; what was never sent is absent, with the question's time."""
     async with world.host.running() as host:
-        await host.connect()
+        await ready(host)
         accepted = await resting(host, "one")
         await world.trade(50, 4)
         await host.heard(Executed)
@@ -321,28 +326,27 @@ async def test_an_order_is_looked_up_by_our_name(world: World) -> None:
 async def test_what_waits_in_a_dying_port_was_not_sent(world: World) -> None:
     """Of commands that a port never took it is said that they were certainly not sent, and they were not."""
     async with world.host.running() as host:
-        await host.connect()
+        await ready(host)
         await host.kill()
         host.send(new("orphan"))
         await host.told(NotSent, "orphan.0")
         host.start()
-        await host.connect()
+        await ready(host)
         assert await world.orders_named("orphan") == []
 
 
 async def test_the_next_port_finds_what_the_dead_one_left(world: World) -> None:
     """After a port died, another one reads the same executions by the same keys, and goes on with the open orders."""
     async with world.host.running() as host:
-        await host.connect()
-        begin = await host.read()
+        begin = await ready(host)
         await resting(host, "one")
         await world.trade(50, 4)
         told = await host.heard(Executed)
         await host.kill()
         host.reports.clear()
         host.start()
-        await host.connect()
-        read = await host.read(begin.cursor)
+        await ready(host)
+        read = await host.read(begin)
         assert keys(each for each in read.executions if each.wire_id == "one.0") == keys([told])
         assert [(each.wire_id, each.cumulative_quantity) for each in read.orders] == [("one.0", 4)]
         await world.trade(50)

@@ -93,7 +93,7 @@ class Life:
     def __init__(self, event: OrderSubmitted) -> None:
         order = event.order
         self.symbol, self.sign = order.symbol, 1 if order.side is Side.BUY else -1
-        self.quantity = order.quantity
+        self.quantity, self.limit_price = order.quantity, order.limit_price
         self.wires: list[str] = []
         self.replacements: list[str] = []
         self.wire = self.broker_id = ""
@@ -117,9 +117,10 @@ class Life:
             case OrderAccepted():
                 self.broker_id = event.broker_order_id
             case OrderReplaced():
-                self.wire, self.broker_id, self.quantity = event.wire_id, event.broker_order_id, event.terms.quantity
+                self.wire, self.broker_id = event.wire_id, event.broker_order_id
+                self.quantity, self.limit_price = event.terms.quantity, event.terms.limit_price
             case OrderRestated():
-                self.quantity = event.terms.quantity
+                self.quantity, self.limit_price = event.terms.quantity, event.terms.limit_price
             case OrderCancelRequested():
                 self.cancel_asked = True
             case OrderNeedsPerson():
@@ -137,9 +138,10 @@ class Life:
 
 
 class Journal:
-    """A journal's facts."""
+    """A journal's facts; `alarms` are the records that there must be none of."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, alarms: tuple[type[Event], ...] = ALARMS) -> None:
+        self.alarms = alarms
         self.findings: list[str] = []
         self.orders: dict[str, Life] = {}
         self.events: Counter[str] = Counter()
@@ -161,7 +163,7 @@ class Journal:
         name = type(event).__name__
         first = not self.events["SessionOpened"]
         self.events[name] += 1
-        if isinstance(event, ALARMS):
+        if isinstance(event, self.alarms):
             self.findings.append(f"alarm: {event}")
         order_id = getattr(event, "client_order_id", "")
         if isinstance(event, OrderSubmitted):

@@ -236,6 +236,9 @@ class AlpacaWorld:
     async def log(self, **query: Any) -> list[Any]:
         return await self._do(self.sandbox.log, **query)
 
+    async def state(self) -> Any:
+        return await self._do(self.sandbox.state)
+
     async def posts(self, wire_id: str) -> int:
         """Return how many times an order of this name was posted, whatever came of it."""
         return len(await self.log(method="POST", client_order_id=wire_id))

@@ -6,6 +6,7 @@ from math import nan
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import msgspec
 import pytest
 from live_kit import LIMITS, LiveWorld, ask, bars, connected, order, until
@@ -30,7 +31,9 @@ def anyio_backend(request: Any) -> Any:
 
 
 class Feed(IoActor):
-    """A feed that ends when the test says so."""
+    """A feed that ends when the test says so. It could speak to the connection, and still is no port of a broker's."""
+
+    speaks_to = "connection/main"
 
     def __init__(self, lines: list[Line]) -> None:
         self.lines = lines
@@ -114,7 +117,8 @@ async def test_the_brokers_list_of_symbols_takes_the_place_of_the_plans(tmp_path
         )
         assert (await submitted(runtime, "c1", symbol="C")).reason == "UNKNOWN_SYMBOL"
         known = {"B": Instrument(tradable=False), "A": Instrument()}
-        runtime.put(InstrumentsKnown(known))
+        runtime.put(InstrumentsKnown({"B": known["B"]}))
+        assert (await submitted(runtime, "a1")).reason == "UNKNOWN_SYMBOL"
         assert (await submitted(runtime, "b1", symbol="B")).reason == "NOT_TRADABLE"
         runtime.put(InstrumentsKnown({**known, "C": Instrument()}))
         assert (await submitted(runtime, "c2", symbol="C")).reason != "UNKNOWN_SYMBOL"
@@ -132,7 +136,7 @@ async def test_a_feed_that_dies_is_started_again_and_costs_no_session(tmp_path: 
     async with world.running() as runtime:
         await until(runtime, lambda: connected(runtime))
         world.feeds[0].dies.set()
-        await until(runtime, lambda: len(world.lines) == 2)
+        await until(runtime, lambda: len(world.feeds) == 2)
         assert connected(runtime)
         assert not events(runtime, SessionClosed)
         runtime.put(quote(runtime))
@@ -176,6 +180,7 @@ async def test_a_session_with_live_prices_replays_to_the_same_hash(tmp_path: Any
         feeds[0].dies.set()
         with anyio.fail_after(10):
             while len(feeds) < 2:
+                await anyio.lowlevel.checkpoint()
                 await world.pass_time(runtime, 1)
         await world.bars(runtime, 11.0)
     outcome = replay(world.log(), world.journal)

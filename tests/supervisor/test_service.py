@@ -15,8 +15,8 @@ from ordersmith.config import load
 from ordersmith.supervisor import live_plan, run_needs
 from ordersmith.supervisor.arming import PortFactories
 from ordersmith.supervisor.core import Core
-from ordersmith.supervisor.price_source import feed_of
 from ordersmith.supervisor.paper_broker import PaperBroker
+from ordersmith.supervisor.price_source import feed_of
 from ordersmith.supervisor.run_command import found
 from ordersmith.supervisor.service import FAILED, LEFT_OVER, NO_JOURNAL, STOPPED, WRONG, Service, only_cause
 from ordersmith.supervisor.strategies import load_strategy

@@ -88,6 +88,15 @@ def test_prices_that_do_not_grow_old_are_not_judged_by_age() -> None:
     assert "stale_market" in [check.__name__ for check in checks_under(LIMITS)[Purpose.ENTRY]]
 
 
+def test_what_is_lent_is_looked_at_where_prices_are_live() -> None:
+    """Only a broker's list of symbols says what can be sold short, so a backtest on margin does not even ask."""
+    names = [
+        [check.__name__ for check in checks_under(Limits(account_type="margin", stale_after_ns=stale))[Purpose.ENTRY]]
+        for stale in (None, 1)
+    ]
+    assert ["short_sale" in each for each in names] == [False, True]
+
+
 any_price = st.floats(allow_nan=True, allow_infinity=True, width=32)
 
 

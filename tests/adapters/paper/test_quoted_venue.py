@@ -149,8 +149,8 @@ def test_a_venue_is_made_again_from_what_was_taken_down(
 # --- What is taken down ------------------------------------------------------------------------------------------------
 
 
-def opened() -> QuotedVenue:
-    venue = venue_of()
+def opened(rules: ExchangeRules = ExchangeRules(cash=CASH)) -> QuotedVenue:  # noqa: B008 - frozen
+    venue = venue_of(rules)
     assert not venue.pass_time(OPEN)
     assert [type(each) for each in venue.log] == [SessionBegan]
     venue.quotes([quote(), quote("L")], OPEN)
@@ -169,6 +169,59 @@ def test_quotes_that_do_nothing_are_not_taken_down() -> None:
     last = venue.log[-1]
     assert isinstance(last, Quoted)
     assert [(each.symbol, each.ask) for each in last.quotes] == [("A", 8.95)]
+
+
+def test_what_a_trailing_stop_has_followed_is_taken_down() -> None:
+    """A quote that raises its stop tells nobody anything, and without it a later one would not trigger it."""
+    venue = opened()
+    with localcontext(ARITHMETIC):
+        venue.command(NewOrder("b.1", Order.buy("A", 5), FOREVER, 0), 1, OPEN)
+        venue.command(NewOrder("s.1", Order.sell("A", 5, trail_amount="0.50"), FOREVER, 0), 1, OPEN)
+        for number, bid in enumerate((10.4, 10.3, 10.8, 10.5), 1):
+            venue.quotes([quote(bid=bid, ask=11.0, at_ns=OPEN + number)], OPEN + number)
+        followed = [each.quotes[0].bid for each in venue.log if isinstance(each, Quoted)]
+        assert followed == [10.0, 10.4, 10.8]
+        again = made_again([msgspec.msgpack.encode(venue.log)], venue.exchange.rules)
+        last = [quote(bid=10.3, ask=11.0, at_ns=OPEN + 9)]
+        assert fills([report for report, _ in again.quotes(last, OPEN + 9)]) == [("s.1", "5", "10.3")]
+
+
+def test_shares_that_are_there_again_are_taken_down() -> None:
+    """That others stood there in between is what makes the same size new shares."""
+    venue = opened()
+    with localcontext(ARITHMETIC):
+        venue.command(NewOrder("b.1", Order.buy("A", 100), FOREVER, 0), 1, OPEN)
+        venue.quotes([quote(size=90, at_ns=OPEN + 1)], OPEN + 1)
+        venue.quotes([quote(size=100, at_ns=OPEN + 2)], OPEN + 2)
+        again = made_again([msgspec.msgpack.encode(venue.log)], venue.exchange.rules)
+        for each in (again, venue):
+            said = each.command(NewOrder("c.1", Order.buy("A", 60), FOREVER, 0), 1, OPEN + 3)
+            assert fills([report for report, _ in each.quotes([quote(size=100, at_ns=OPEN + 3)], OPEN + 3)]) == []
+            assert fills([report for report, _ in said]) == [("c.1", "60", "10.1")]
+
+
+def test_a_price_outlives_the_absurd_quote_that_comes_after_it() -> None:
+    """A market order is reserved at the last price that there was, also by the venue that is made again."""
+    venue = opened()
+    with localcontext(ARITHMETIC):
+        for number in (1, 2):
+            venue.quotes([quote(bid=10.3, at_ns=OPEN + number)], OPEN + number)
+        said = venue.command(NewOrder("b.1", Order.buy("A", 5), FOREVER, 0), 1, OPEN + 3)
+        assert kinds([report for report, _ in said]) == ["Accepted"]
+        again = made_again([msgspec.msgpack.encode(venue.log)], venue.exchange.rules)
+        assert whole_state(again) == whole_state(venue)
+        assert again.exchange.buying_power() == CASH - Decimal("50.25")
+
+
+def test_an_order_that_was_under_way_meets_the_quote_of_its_arrival() -> None:
+    """That quote did nothing when it came, and is taken down when the order is there."""
+    venue = opened(ExchangeRules(cash=CASH, latency_submit_ns=SECOND))
+    with localcontext(ARITHMETIC):
+        venue.command(NewOrder("b.1", Order.buy("A", 5), FOREVER, 0), 1, OPEN)
+        venue.quotes([quote(ask=10.2, at_ns=OPEN + 1)], OPEN + 1)
+        assert fills([report for report, _ in venue.deliver(OPEN + SECOND)]) == [("b.1", "5", "10.2")]
+        again = made_again([msgspec.msgpack.encode(venue.log)], ExchangeRules(cash=CASH, latency_submit_ns=SECOND))
+        assert again.cash == venue.cash == CASH - 51
 
 
 def test_an_order_takes_down_the_last_quotes_of_all_symbols_once() -> None:

@@ -57,8 +57,14 @@ SUBMIT = st.tuples(
     st.sampled_from(QUANTITIES),
     PRICE,
 )
-PICK = st.integers(0, 6)
-"""How many orders back."""
+PRICE_OF = {
+    "market": "qty",
+    "limit": "limit_price",
+    "stop": "stop_price",
+    "stop_limit": "limit_price",
+    "trailing_stop": "trail",
+}
+PICK = st.integers(0, 11)
 STEPS = st.one_of(
     SUBMIT,
     SUBMIT,
@@ -68,13 +74,15 @@ STEPS = st.one_of(
     st.tuples(st.just("quote"), st.sampled_from(SYMBOLS), st.integers(97, 103), st.sampled_from([None, 3, 8])),
     st.tuples(st.just("bar"), st.sampled_from(SYMBOLS), st.lists(st.integers(88, 112), min_size=4, max_size=4)),
     st.tuples(st.just("cancel"), PICK),
-    st.tuples(st.just("replace"), PICK, st.sampled_from(["limit_price", "stop_price", "qty", "trail"]), PRICE),
+    st.tuples(st.just("replace"), PICK, st.sampled_from([False, False, True]), PRICE),
+    st.tuples(st.just("replace"), PICK, st.just(value=False), PRICE),
     st.tuples(st.just("fill"), PICK, st.sampled_from(["1", "3", "10"]), PRICE),
     st.tuples(st.just("close"), st.sampled_from(SYMBOLS)),
     st.tuples(st.just("cancel_all")),
     st.tuples(st.just("fee"), st.integers(-5, 5)),
     st.tuples(st.just("dividend"), st.sampled_from(SYMBOLS)),
-    st.tuples(st.just("wait"), st.sampled_from([1, SECOND_NS, 3 * SECOND_NS, MINUTE_NS, CLOSE - NOON])),
+    st.tuples(st.just("wait"), st.sampled_from([SECOND_NS, SECOND_NS, 3 * SECOND_NS, CLOSE - NOON])),
+    st.tuples(st.just("wait"), st.sampled_from([1, SECOND_NS, 2 * SECOND_NS, MINUTE_NS])),
 )
 AMENDS = st.one_of(
     st.tuples(st.just("bust"), PICK),
@@ -117,8 +125,9 @@ class Player:
         self.updates += self.broker.take_updates()
 
     def pick(self, number: int) -> str:
-        ids = [row["id"] for row in self.broker.orders(status="all", limit=7)]
-        return ids[number % len(ids)] if ids else "00000000-0000-4000-8000-000000000000"
+        """Return an order of the last ones: mostly an open one."""
+        rows = (number % 5 and self.broker.orders(limit=7)) or self.broker.orders(status="all", limit=7)
+        return str(rows[number % len(rows)]["id"])
 
     def submit(self, kind: tuple[str, str], symbol: str, side: str, qty: str, price: str) -> None:
         (terms, prices), time_in_force = TERMS[kind[0]], kind[1]
@@ -140,8 +149,10 @@ class Player:
     def cancel_all(self) -> None:
         self.broker.cancel_all(self.now_ns)
 
-    def replace(self, number: int, field: str, value: str) -> None:
-        self.broker.replace(self.now_ns, self.pick(number), {field: value})
+    def replace(self, number: int, wants_quantity: bool, value: str) -> None:
+        order_id = self.pick(number)
+        field = "qty" if wants_quantity else PRICE_OF[self.broker.order(order_id)["type"]]
+        self.broker.replace(self.now_ns, order_id, {field: value})
 
     def fill(self, number: int, qty: str, price: str) -> None:
         self.broker.fill(self.now_ns, self.pick(number), qty, price)

@@ -93,10 +93,30 @@ def test_a_part_of_the_profit_lessens_the_stop() -> None:
 
 
 def test_a_held_leg_is_not_filled_by_hand_before_its_time() -> None:
-    """While the entry is open nobody fills its exits."""
-    books = Books()
-    leg = books.rest("95", **BRACKET)["legs"][0]
-    assert refusal(books.fill, leg["id"], 1, "110").status == 422
+    """While the entry is open nobody fills its exits, be they held or being cancelled."""
+    books = Books(cancel_delay_ns=SECOND_NS)
+    profit, stop = books.rest("95", **BRACKET)["legs"]
+    books.cancel(stop["id"])
+    for leg in (profit, stop):
+        assert refusal(books.fill, leg["id"], 1, "110").status == 422
+    assert books.position() == "0"
+
+
+def test_a_stop_that_is_being_cancelled_still_takes_the_place_of_the_profit() -> None:
+    """A touch comes before the cancel: the take-profit is canceled, the stop fills, and its cancel came too late."""
+    books = Books(cancel_delay_ns=SECOND_NS)
+    order = books.send(**BRACKET)
+    stop = books.leg(order, "stop")["id"]
+    books.cancel(stop)
+    books.quote(89, 89.02, 4)
+    assert (books.leg(order, "limit")["status"], books.status(stop), books.position()) == (
+        "canceled",
+        "pending_cancel",
+        "6",
+    )
+    books.quote(111, 111.02)
+    assert books.position() == "0"
+    assert books.events(stop)[-2:] == ["fill", "order_cancel_rejected"]
 
 
 @pytest.mark.parametrize("which", ["entry", "limit", "stop"])
@@ -134,6 +154,21 @@ def test_legs_that_are_good_till_cancelled_stay() -> None:
     order = books.send(time_in_force="gtc", **BRACKET)
     books.wait_until(CLOSE + SECOND_NS)
     assert (books.leg(order, "limit")["status"], books.leg(order, "stop")["status"]) == ("new", "held")
+
+
+@pytest.mark.parametrize(("sold", "left"), [("4", "10"), ("8", "6"), ("13", "1")])
+def test_exits_are_for_what_other_orders_leave(sold: str, left: str) -> None:
+    """Shares of an entry that another order is selling already are not sold by its exits, too."""
+    books = Books()
+    books.send(qty="4")
+    entry = books.rest("95", **BRACKET)
+    books.fill(entry["id"], 9, "95")
+    books.rest("120", side="sell", qty=sold)
+    books.fill(entry["id"], 1, "95")
+    assert [books.leg(entry, kind)["qty"] for kind in ("limit", "stop")] == [left, left]
+    assert books.broker.position("AAPL")["qty_available"] == "0"
+    books.quote(120, 120.02)
+    assert books.position() == "0"
 
 
 def test_a_short_bracket_is_the_mirror() -> None:

@@ -8,7 +8,7 @@ import math
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -36,8 +36,8 @@ def sandbox() -> Iterator[SandboxClient]:
 
 
 @contextmanager
-def connected(sandbox: SandboxClient, **options: Any) -> Iterator[ClientConnection]:
-    address = sandbox.addresses.data_stream_url
+def connected(sandbox: SandboxClient, feed: str = "iex", **options: Any) -> Iterator[ClientConnection]:
+    address = sandbox.addresses.data_stream_url.replace("iex", feed)
     with connect(address, proxy=None, close_timeout=0.2, ping_interval=None, **options) as socket:
         yield socket
 
@@ -68,11 +68,10 @@ def heard(socket: ClientConnection, timeout: float = WAIT_S) -> Any:
 
 def all_heard(socket: ClientConnection) -> list[Any]:
     found: list[Any] = []
-    while True:
-        try:
+    with suppress(TimeoutError):
+        while len(found) < 1000:
             found += heard(socket, QUIET_S)
-        except TimeoutError:
-            return found
+    return found
 
 
 def history(sandbox: SandboxClient) -> StockHistoricalDataClient:
@@ -119,12 +118,21 @@ def test_a_subscription_may_come_in_pieces(sandbox: SandboxClient) -> None:
     symbols = [f"S{number}" for number in range(12_000)]
     whole = msgpack.packb({"action": "subscribe", "quotes": symbols})
     assert len(whole) > 2 * 32768
-    with connected(sandbox, additional_headers=PACKED, max_size=None) as socket:
+    with connected(sandbox, "sip", additional_headers=PACKED, max_size=None) as socket:
         socket.recv(WAIT_S)
         socket.send(msgpack.packb(login(sandbox)))
         socket.recv(WAIT_S)
         socket.send(whole[start : start + 32768] for start in range(0, len(whole), 32768))
         assert sorted(msgpack.unpackb(socket.recv(WAIT_S))[0]["quotes"]) == sorted(symbols)
+
+
+def test_the_free_feed_has_thirty_channels(sandbox: SandboxClient) -> None:
+    """Trades and quotes beyond thirty are 405 and change nothing; bars do not count, and the paid feed has no limit."""
+    symbols = [f"S{number}" for number in range(31)]
+    with subscribed(sandbox, bars=symbols, quotes=symbols[:29]) as socket:
+        assert ask(socket, {"action": "subscribe", "trades": ["S1", "S2"]})[0]["code"] == 405
+        (answer,) = ask(socket, {"action": "subscribe", "trades": ["S1"], "quotes": ["S1"]})
+        assert (len(answer["quotes"]), answer["trades"]) == (29, ["S1"])
 
 
 def test_subscriptions_add_up_and_end(sandbox: SandboxClient) -> None:
@@ -203,9 +211,10 @@ def test_data_can_be_half_open_closed_cut_and_refused(sandbox: SandboxClient) ->
         assert not socket.ping().wait(QUIET_S)
     for kind, code in (("data_close_1011", 1011), ("data_cut", None)):
         sandbox.wait_for(lambda client: not client.state()["data_links"])
-        with subscribed(sandbox, quotes=["AAPL"]) as socket, pytest.raises(ConnectionClosed) as closed:
+        with subscribed(sandbox, quotes=["AAPL"]) as socket:
             sandbox.fault(kind)
-            socket.recv(WAIT_S)
+            with pytest.raises(ConnectionClosed) as closed:
+                socket.recv(WAIT_S)
         assert (closed.value.rcvd.code if closed.value.rcvd else None) == code
     for kind, code in (("data_unauthorized", 402), ("data_refuse_second", 406)):
         sandbox.wait_for(lambda client: not client.state()["data_links"])
@@ -284,13 +293,19 @@ def test_the_sdk_reads_the_past_of_the_walk() -> None:
 
         def ask_bars(frame: TimeFrame, days: int, **more: Any) -> Any:
             request = StockBarsRequest(
-                symbol_or_symbols=["SPY", "AAPL"], timeframe=frame, start=start, end=start + timedelta(days=days), **more
+                symbol_or_symbols=["SPY", "AAPL"],
+                timeframe=frame,
+                start=start,
+                end=start + timedelta(days=days),
+                **more,
             )
             return client.get_stock_bars(request).data
 
         minutes = ask_bars(TimeFrame.Minute, 4)
         assert {symbol: len(bars) for symbol, bars in minutes.items()} == {"AAPL": 5761, "SPY": 5761}
-        assert all(bar.low <= min(bar.open, bar.close) <= max(bar.open, bar.close) <= bar.high for bar in minutes["SPY"])
+        assert all(
+            bar.low <= min(bar.open, bar.close) <= max(bar.open, bar.close) <= bar.high for bar in minutes["SPY"]
+        )
         assert [bar.timestamp for bar in minutes["SPY"]] == [start + timedelta(minutes=n) for n in range(5761)]
         assert len(sandbox.log(path="/v2/stocks/bars")) == 2
         assert [len(bars) for bars in ask_bars(TimeFrame(15, TimeFrameUnit.Minute), 1).values()] == [97, 97]
@@ -349,8 +364,9 @@ def test_bars_of_files_are_played(minutes: Path) -> None:
         with subscribed(sandbox, bars=["*"], trades=["AAA"]) as socket:
             before = time.time()
             found: list[Any] = []
-            while len([message for message in found if message["T"] == "b"]) < 4:
+            while not {12.25, 22.25} <= {message["c"] for message in found if message["T"] == "b"}:
                 found += heard(socket)
+            assert [message["T"] for message in all_heard(socket)] == []
         bars = [message for message in found if message["T"] == "b"]
         assert [(bar["S"], bar["c"] - (10 if bar["S"] == "AAA" else 20)) for bar in bars[-2:]] == [
             ("AAA", 2.25),
@@ -360,6 +376,13 @@ def test_bars_of_files_are_played(minutes: Path) -> None:
         assert abs(datetime.fromisoformat(bars[-1]["t"]).timestamp() - before) < WAIT_S
         last_trades = [message["p"] for message in found if message["T"] == "t"][-4:]
         assert last_trades == [12.0, 11.5, 12.5, 12.25]
+
+
+def test_files_are_played_again(minutes: Path) -> None:
+    """When the data are over they begin anew, unless they are to be played once."""
+    with running_sandbox(data=minutes, speed=6000, symbols=()) as sandbox:
+        ask = "/v2/stocks/bars?symbols=AAA&timeframe=1Min&start=2026-01-01"
+        sandbox.wait_for(lambda client: len(client.alpaca("GET", ask)["bars"].get("AAA", ())) > 6)
 
 
 def test_files_have_a_past_with_their_own_dates(minutes: Path) -> None:
@@ -428,13 +451,14 @@ def test_splits_and_dividends_of_a_folder_are_booked(minutes: Path) -> None:
         with (minutes / f"{symbol}.csv").open("a") as file:
             file.write("2020-01-07 09:30,5,5,5,5,1000\n")
     (minutes / "corporate_actions.csv").write_text(
-        "date,symbol,type,value\n2020-01-07,AAA,split,2\n2020-01-07,BBB,dividend,0.5\n"
+        "date,symbol,kind,ratio,amount\n2020-01-07,AAA,split,2,\n2020-01-07,BBB,dividend,,0.5\n"
     )
     with running_sandbox(data=minutes, speed=120, again=False, symbols=()) as sandbox:
         sandbox.submit(symbol="AAA", qty="10", side="buy")
         sandbox.submit(symbol="BBB", qty="10", side="buy")
         sandbox.wait_for(
-            lambda client: {row["activity_type"] for row in client.alpaca("GET", "/v2/account/activities")}
-            >= {"SPLIT", "DIV"}
+            lambda client: (
+                {row["activity_type"] for row in client.alpaca("GET", "/v2/account/activities")} >= {"SPLIT", "DIV"}
+            )
         )
         assert sandbox.alpaca("GET", "/v2/positions/AAA")["qty"] == "20"

@@ -160,6 +160,15 @@ def test_rules_choose_their_requests(sandbox: SandboxClient) -> None:
     assert [raw(sandbox, "GET", "/v2/account")[0] for _ in range(4)] == [500, 500, 502, 200]
 
 
+def test_a_rule_keeps_to_its_method(sandbox: SandboxClient) -> None:
+    """A rule with a method waits for it; what speaks of accepting an order waits for a POST by itself."""
+    sandbox.fault("504_after_accept")
+    sandbox.fault("500", method="DELETE")
+    assert raw(sandbox, "GET", "/v2/orders")[0] == 200
+    assert raw(sandbox, "DELETE", "/v2/orders")[0] == 500
+    assert raw(sandbox, "POST", "/v2/orders", ORDER)[0] == 504
+
+
 def test_rules_can_be_taken_back(sandbox: SandboxClient) -> None:
     """A rule is taken back by its number, and who gives a wrong one is told which there are."""
     rule = sandbox.fault("500", rate=0.5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -149,6 +150,18 @@ def test_the_limit_is_200_a_minute(sandbox: SandboxClient) -> None:
     other = {**keys, "APCA-API-KEY-ID": "PKOTHER"}
     assert sandbox.http("GET", "/v2/clock", **other)[0] == 200
     assert sandbox.http("GET", "/v2/stocks/quotes/latest?symbols=AAPL", **keys)[0] == 200
+
+
+def test_the_exchange_has_its_holidays() -> None:
+    """With the exchange's hours the calendar has its holidays and half days, and the clock agrees with it."""
+    with running_sandbox(prices="none", hours="exchange") as sandbox:
+        this_year = datetime.now(UTC).year
+        days = sandbox.alpaca("GET", f"/v2/calendar?start={this_year}-01-01&end={this_year}-12-31")
+        known = {day["date"] for day in days}
+        assert f"{this_year}-12-25" not in known
+        assert {day["close"] for day in days} >= {"13:00", "16:00"}
+        clock = sandbox.alpaca("GET", "/v2/clock")
+        assert clock["next_close"][:10] in known
 
 
 def test_a_limit_of_zero_is_none() -> None:

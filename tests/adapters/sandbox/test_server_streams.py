@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import select
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from socket import create_connection
+from typing import Any, Self
 
 import msgpack
 import pytest
 from alpaca.trading.stream import TradingStream
-from alpaca_sandbox_kit import SandboxClient, running_sandbox
+from alpaca_sandbox_kit import SandboxClient, running_sandbox, sandbox_process
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
@@ -91,12 +93,35 @@ def test_updates_come_in_binary_frames(sandbox: SandboxClient) -> None:
     assert (fill["price"], fill["qty"], fill["position_qty"]) == ("100.01", "1", "1")
 
 
-def test_events_are_there_before_the_answer(sandbox: SandboxClient) -> None:
-    """When the answer of a submit is back, its updates are already in the client's socket."""
-    with listening(sandbox) as socket:
-        for _ in range(20):
-            buy(sandbox)
-            assert [heard(socket, 0.05)["data"]["event"] for _ in range(3)] == ["pending_new", "new", "fill"]
+def frame(message: Any) -> bytes:
+    """Return a text frame as a client sends it: masked, here with zeros."""
+    data = json.dumps(message).encode()
+    return b"\x81\xfe" + len(data).to_bytes(2, "big") + bytes(4) + data
+
+
+def test_events_are_there_before_the_answer() -> None:
+    """When the first byte of a submit's answer is there, its updates are in the client's socket already."""
+    body = json.dumps({"symbol": "AAPL", "side": "buy", "qty": "1", "type": "market", "time_in_force": "day"})
+    with sandbox_process("--rate-limit", "0") as sandbox:
+        order = (
+            f"POST /v2/orders HTTP/1.1\r\nHost: 127.0.0.1\r\nAPCA-API-KEY-ID: {sandbox.key}\r\n"
+            f"APCA-API-SECRET-KEY: {sandbox.secret}\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+        ).encode()
+        upgrade = (
+            b"GET /stream HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
+        here = ("127.0.0.1", sandbox.port)
+        with create_connection(here, WAIT_S) as stream, create_connection(here, WAIT_S) as rest:
+            stream.sendall(upgrade + frame(login(sandbox)) + frame(LISTEN))
+            while b"listening" not in stream.recv(65536):
+                pass
+            for _ in range(100):
+                rest.sendall(order)
+                rest.recv(65536)
+                assert select.select([stream], [], [], 0)[0], "the answer came before the updates"
+                while select.select([stream], [], [], 0.005)[0]:
+                    stream.recv(65536)
 
 
 def test_events_can_come_after_the_answer() -> None:
@@ -114,7 +139,10 @@ def test_a_wrong_key_is_unauthorized(sandbox: SandboxClient) -> None:
     with connected(sandbox) as socket:
         assert ask(socket, login(sandbox, "wrong")) == refused
         assert ask(socket, LISTEN)["data"] == {"action": "listen", "status": "unauthorized"}
-        assert ask(socket, {"action": "auth", "key": sandbox.key, "secret": sandbox.secret})["data"]["status"] == "authorized"
+        assert (
+            ask(socket, {"action": "auth", "key": sandbox.key, "secret": sandbox.secret})["data"]["status"]
+            == "authorized"
+        )
 
 
 def test_nonsense_is_answered(sandbox: SandboxClient) -> None:
@@ -170,11 +198,12 @@ def test_a_second_connection_is_refused(mode: str) -> None:
                     pass
                 assert refused.value.response.status_code == 429
             else:
-                with connected(sandbox) as second, pytest.raises(ConnectionClosed) as closed:
+                with connected(sandbox) as second:
                     second.send(json.dumps(login(sandbox)))
                     if mode == "406":
                         assert heard(second)["data"]["code"] == 406
-                    second.recv(WAIT_S)
+                    with pytest.raises(ConnectionClosed) as closed:
+                        second.recv(WAIT_S)
                 assert closed.value.rcvd.code == 1008
             buy(sandbox)
             assert heard(first)["data"]["event"] == "pending_new"
@@ -299,6 +328,7 @@ def test_a_half_open_stream_answers_nothing(sandbox: SandboxClient) -> None:
         assert not socket.ping().wait(QUIET_S)
         socket.send(json.dumps(LISTEN))
         assert all_heard(socket) == []
+    assert socket.protocol.close_rcvd is None
     sandbox.wait_for(lambda client: not client.state()["trade_links"])
     with listening(sandbox) as socket:
         buy(sandbox)
@@ -336,6 +366,21 @@ def test_a_stream_is_closed_with_1011_or_cut(sandbox: SandboxClient) -> None:
         sandbox.wait_for(lambda client: not client.state()["trade_links"])
 
 
+def test_faults_befall_connections_now_and_then(sandbox: SandboxClient) -> None:
+    """A rule with `per_hour` strikes at random times, again and again, until it is cleared."""
+    sandbox.fault("close_1011", per_hour=72_000)
+    for _ in range(3):
+        with listening(sandbox) as socket:
+            with pytest.raises(ConnectionClosed) as closed:
+                socket.recv(WAIT_S)
+            assert closed.value.rcvd.code == 1011
+        sandbox.wait_for(lambda client: not client.state()["trade_links"])
+    assert sandbox.state()["faults"]["close_1011"] >= 3
+    sandbox.end_faults()
+    with listening(sandbox) as socket, pytest.raises(TimeoutError):
+        socket.recv(0.5)
+
+
 def test_connections_are_refused_by_fault(sandbox: SandboxClient) -> None:
     """A connection is refused as if another were there, or its right keys are not accepted; once each."""
     sandbox.fault("refuse_second")
@@ -366,9 +411,7 @@ class Listener:
 
     def __init__(self, sandbox: SandboxClient, **options: Any) -> None:
         self.got: list[Any] = []
-        self.stream = TradingStream(
-            sandbox.key, sandbox.secret, url_override=sandbox.addresses.stream_url, **options
-        )
+        self.stream = TradingStream(sandbox.key, sandbox.secret, url_override=sandbox.addresses.stream_url, **options)
         self.stream._reconnect_min_backoff = self.stream._reconnect_max_backoff = 0.05
         self.stream.subscribe_trade_updates(self._take)
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -387,7 +430,7 @@ class Listener:
 
         asyncio.run(live())
 
-    def __enter__(self) -> Listener:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

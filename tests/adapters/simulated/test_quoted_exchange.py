@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from quote_kit import CLOSE, DAY, OPEN, SECOND, QuotedMarket, fills, kinds, quote
 
 from ordersmith.actors.model import Order, OrderType, Side, Terms, TimeInForce
 from ordersmith.actors.ports import Executed
 from ordersmith.adapters.simulated.hours import Session
-from quote_kit import CLOSE, DAY, OPEN, SECOND, QuotedMarket, fills, kinds, quote
 
 NEXT = Session(1, DAY + OPEN, DAY + CLOSE)
 
