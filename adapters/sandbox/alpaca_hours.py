@@ -67,13 +67,16 @@ class Weekdays:
 
 
 class AlwaysOpen:
-    """Every date in New York is a session that is open from midnight to midnight."""
+    """Every date in New York is a session that is open from midnight to midnight, whatever the calendar says."""
+
+    def __init__(self, calendar: Hours) -> None:
+        self._calendar = calendar
 
     def at(self, now_ns: int) -> Session:
         return self._of(local_date(now_ns))
 
     def between(self, first: date, last: date) -> list[Session]:
-        return [self._of(first + timedelta(days=offset)) for offset in range((last - first).days + 1)]
+        return self._calendar.between(first, last)
 
     def _of(self, day: date) -> Session:
         opens, closes = instant_ns(day, time()), instant_ns(day + timedelta(days=1), time())
@@ -98,9 +101,8 @@ class Scheduled:
 
 def hours_of(kind: str, sessions: tuple[tuple[str, int, int], ...]) -> Hours:
     """Return the hours that the settings name."""
-    if kind == "always":
-        return AlwaysOpen()
-    return Scheduled(sessions) if sessions else Weekdays()
+    exchange = Scheduled(sessions) if sessions else Weekdays()
+    return AlwaysOpen(exchange) if kind == "always" else exchange
 
 
 def clock_row(hours: Hours, now_ns: int) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True):
     `partial_probability`. Quotes limit what fills against them where `limited_by_size`, as a bar's volume times
     `participation` does; Alpaca's own paper engine looks at neither. `hours` is the exchange's (09:30 to 16:00 in New York on
     weekdays, or `sessions` where they are given: date, open_ns, close_ns), or `always`, where a session is a date in New
-    York and never closed, so that one can try things at any hour.
+    York and never closed, so that one can try things at any hour; the calendar is the exchange's all the same.
 
     Activities of one millisecond are in no order at Alpaca (alpacahq/Alpaca-API#170); here they are, unless
     `activities_in_order` is false.

@@ -201,15 +201,13 @@ def _broker(config: SandboxConfig, tape: Tape, start_ns: int) -> SandboxBroker:
         kind=config.kind,
         seed=config.seed,
         listed=tuple(listed.values()),
-        sessions=config.broker.sessions or _sessions(config, day_of(start_ns)),
+        sessions=config.broker.sessions or _sessions(day_of(start_ns)),
     )
     return SandboxBroker(settings, start_ns)
 
 
-def _sessions(config: SandboxConfig, today: date) -> tuple[tuple[str, int, int], ...]:
-    """Return the exchange's sessions around today, with holidays and half days, where its hours count."""
-    if config.broker.hours == "always":
-        return ()
+def _sessions(today: date) -> tuple[tuple[str, int, int], ...]:
+    """Return the exchange's sessions around today, with holidays and half days: the calendar, also where the market never closes."""
     schedule = load_schedule("XNYS", today - CALENDAR, today + CALENDAR)
     rows = zip(schedule.sessions, schedule.opens, schedule.closes, strict=True)
     return tuple((date.fromordinal(EPOCH_DAY + day).isoformat(), opens, closes) for day, opens, closes in rows)

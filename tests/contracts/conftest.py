@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from alpaca_sandbox_kit import running_sandbox
 from alpaca_wire import Market, Wire
+from port_worlds import AlpacaWorld
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -41,3 +42,25 @@ def minutes(folder: Path) -> Path:
         rows = [f"2024-01-02 09:{30 + minute}:00,100,101,99,100.5,1000" for minute in range(10)]
         (data / f"{symbol}.csv").write_text("\n".join(["time,open,high,low,close,volume", *rows, ""]))
     return data
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[AlpacaWorld]:
+    """Return Alpaca's sandbox, open."""
+    made = AlpacaWorld()
+    await made.open()
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+@pytest.fixture
+async def slow_world() -> AsyncIterator[AlpacaWorld]:
+    """Return a broker at which a cancel takes a while."""
+    made = AlpacaWorld(cancel_delay_ns=600_000_000)
+    await made.open()
+    try:
+        yield made
+    finally:
+        await made.close()

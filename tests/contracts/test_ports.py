@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from port_host import PortHost
-from port_worlds import CASH, SYMBOL, WORLDS, World
+from port_worlds import CASH, FOREVER_NS, SYMBOL, WORLDS, World, new, ready, resting
 
 from ordersmith.actors.model import Order, OrderType, Terms, TimeInForce
 from ordersmith.actors.ports import (
@@ -37,9 +36,6 @@ from ordersmith.actors.ports import (
 
 pytestmark = pytest.mark.anyio
 
-FOREVER_NS = 1 << 62
-QUIET_S = 0.3
-
 
 @pytest.fixture(params=sorted(WORLDS))
 async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
@@ -49,24 +45,6 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         yield made
     finally:
         await made.close()
-
-
-def new(name: str, quantity: Any = 10, *, epoch: int = 0, not_after_ns: int = FOREVER_NS, **terms: Any) -> NewOrder:
-    """Return the command to send a first leg: a buy limit order far below the market where nothing else is said."""
-    order = Order.buy(SYMBOL, quantity, **{"limit_price": "50", **terms})
-    return NewOrder(f"{name}.0", order, not_after_ns, epoch)
-
-
-async def ready(host: PortHost) -> str:
-    """Open a session, read the account for the first time, and return the cursor: now everything is told."""
-    await host.connect()
-    return (await host.read()).cursor
-
-
-async def resting(host: PortHost, name: str, quantity: Any = 10, **terms: Any) -> Accepted:
-    """Send an order, and wait until it works at the broker."""
-    host.send(new(name, quantity, **terms))
-    return await host.told(Accepted, f"{name}.0")
 
 
 def keys(executions: Any) -> list[tuple[str, int]]:

@@ -80,7 +80,10 @@ class Job(msgspec.Struct, frozen=True):
 
 
 def make_haste() -> None:
-    """Shorten what is a constant in the core and in the adapter; what is a setting is in the configuration."""
+    """Shorten what is a constant in the core and in the adapter; what is a setting is in the configuration.
+
+    In this weather five orders in doubt within a minute, which halt trading in earnest, are nothing.
+    """
     shorter: list[tuple[Any, str]] = [
         (doubt, "SPAN_NS"),
         (doubt, "FIRST_WAIT_NS"),
@@ -97,6 +100,9 @@ def make_haste() -> None:
         setattr(module, name, value // HASTE if isinstance(value, int) else value / HASTE)
     there: Any = port
     there.Timing = lambda: TIMING
+    plan: Any = live_plan
+    usual = plan.breaker_rules
+    plan.breaker_rules = lambda settings: msgspec.structs.replace(usual(settings), unknowns=10**6)
 
 
 def config_of(folder: Path, sandbox: dict[str, Any]) -> Path:

@@ -20,7 +20,8 @@ from paper_kit import ARITHMETIC, MINUTE_NS
 from port_host import PortHost
 
 from ordersmith.actors.bars import Bars
-from ordersmith.actors.model import Instrument
+from ordersmith.actors.model import Instrument, Order
+from ordersmith.actors.ports import Accepted, NewOrder
 from ordersmith.adapters.clocks import WallClock
 from ordersmith.adapters.io_actor import IoActor
 from ordersmith.adapters.paper.account import PaperAccount
@@ -31,6 +32,7 @@ from ordersmith.adapters.simulated.exchange import ExchangeRules
 SYMBOL = "AAPL"
 CASH = Decimal(100_000)
 PLENTY = 1e9
+FOREVER_NS = 1 << 62
 
 T = TypeVar("T")
 
@@ -252,6 +254,27 @@ class AlpacaWorld:
     def other_listener(self) -> AbstractContextManager[Any]:
         """Have somebody else listen to the trade updates."""
         return Wire(self.sandbox.addresses, self.sandbox.key, self.sandbox.secret).updates()
+
+
+# --- What tests of ports do most ---------------------------------------------------------------------------------------
+
+
+def new(name: str, quantity: Any = 10, *, epoch: int = 0, not_after_ns: int = FOREVER_NS, **terms: Any) -> NewOrder:
+    """Return the command to send a first leg: a buy limit order far below the market where nothing else is said."""
+    order = Order.buy(SYMBOL, quantity, **{"limit_price": "50", **terms})
+    return NewOrder(f"{name}.0", order, not_after_ns, epoch)
+
+
+async def resting(host: PortHost, name: str, quantity: Any = 10, **terms: Any) -> Accepted:
+    """Send an order, and wait until it works at the broker."""
+    host.send(new(name, quantity, **terms))
+    return await host.told(Accepted, f"{name}.0")
+
+
+async def ready(host: PortHost) -> str:
+    """Open a session, read the account for the first time, and return the cursor: from now on everything is told."""
+    await host.connect()
+    return (await host.read()).cursor
 
 
 WORLDS: dict[str, Any] = {"paper": PaperWorld, "alpaca": AlpacaWorld}

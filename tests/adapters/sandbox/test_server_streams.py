@@ -344,6 +344,16 @@ def test_faults_are_ended_by_hand(sandbox: SandboxClient) -> None:
         assert len(all_heard(socket)) == 3
 
 
+def test_a_fault_befalls_as_many_as_its_count_says() -> None:
+    """Where several listen, a fault befalls one of them, and all hear what it does not befall."""
+    with running_sandbox(prices="none", second_connection="allow") as sandbox:
+        sandbox.quote("AAPL", 99.99, 100.01)
+        with listening(sandbox) as first, listening(sandbox) as second:
+            sandbox.fault("mute", count=1)
+            buy(sandbox)
+            assert sorted(len(all_heard(socket)) for socket in (first, second)) == [0, 3]
+
+
 def test_a_fault_waits_for_a_connection(sandbox: SandboxClient) -> None:
     """A fault of a standing connection befalls the next one that listens, and after its count no other."""
     sandbox.fault("mute", count=2)
