@@ -100,7 +100,10 @@ def test_a_stamp_is_read_to_the_nanosecond(text: str | None, at_ns: int) -> None
 
 def test_an_answer_is_read_tolerantly() -> None:
     """Empty texts, nulls, plain numbers and unknown fields are no obstacle; money keeps its digits."""
-    body = b'{"id":"b","status":"brand_new","qty":10,"filled_qty":"0.10","limit_price":"","legs":null,"extended_hours":"false","soon":{"x":1}}'
+    body = (
+        b'{"id":"b","status":"brand_new","qty":10,"filled_qty":"0.10","limit_price":"","legs":null,'
+        b'"extended_hours":"false","soon":{"x":1}}'
+    )
     order = decode(body, WireOrder, "order")
     assert (order.qty, str(order.filled_qty), order.limit_price, order.legs) == (10, "0.10", None, None)
     assert order.extended_hours is False
