@@ -80,7 +80,7 @@ def past_prices(settings: Settings) -> BarFeed:
     if data.provider == ALPACA:
         from ..adapters.alpaca.history import alpaca_bars
 
-        return alpaca_bars(access_of(settings), data, settings.resolve(data.cache))
+        return alpaca_bars(access_of(settings), data, settings.resolve(data.cache), base=settings.base)
     if data.path is None:
         raise ConfigError(
             "data.path: None, but a backtest needs prices: give a CSV or Parquet file, or a folder of them"

@@ -12,9 +12,11 @@ and says what `say` is given. It runs in a thread with a loop of its own, on the
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import threading
 import time
+import warnings
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -188,7 +190,7 @@ class ScriptedAlpaca:
         app = web.Application()
         app.router.add_get("/stream", self.stream)
         app.router.add_route("*", "/{path:.*}", self.rest)
-        runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
+        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1, access_log=None)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
@@ -197,6 +199,12 @@ class ScriptedAlpaca:
         await leave.wait()
         for link in list(self._links):
             await link.close()
+        await site.stop()
+        while (open_ := runner.server.connections if runner.server else []) or len(asyncio.all_tasks()) > 1:
+            for connection in open_:  # also one that was accepted just now, and never said anything
+                if connection.transport is not None:
+                    connection.transport.abort()
+            await asyncio.sleep(0)
         await runner.cleanup()
 
 
@@ -239,3 +247,6 @@ def scripted_alpaca() -> Iterator[ScriptedAlpaca]:
         alpaca._loop.call_soon_threadsafe(leave[0].set)
         thread.join(PATIENCE_S)
         assert not thread.is_alive()
+        with warnings.catch_warnings():  # of connections that were accepted at the last moment, and that no loop closes any more
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()

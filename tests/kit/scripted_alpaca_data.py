@@ -231,14 +231,15 @@ class ScriptedData:
         self.port = runner.addresses[0][1]
         self._begun.set()
         await self._leave.wait()
-        await site.stop()  # a thread that was left behind may still ask
-        for handler in runner.server.connections if runner.server else ():
-            if handler.transport is not None:
-                handler.transport.abort()
-        await runner.cleanup()
-        while len(asyncio.all_tasks()) > 1:
+        # A thread that was left behind may still ask. Closing a server while it accepts leaks the connection, so take no more first.
+        for listening in site._server.sockets:
+            self._loop.remove_reader(listening.fileno())
+        while (handlers := runner.server.connections if runner.server else []) or len(asyncio.all_tasks()) > 1:
+            for handler in handlers:
+                if handler.transport is not None:
+                    handler.transport.abort()
             await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        await runner.cleanup()
 
 
 @contextmanager

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import socket
 import time
+from datetime import UTC, datetime
 
 import pytest
 from scripted_alpaca_data import SECRET, scripted_data
 
 from ordersmith.actors.errors import BrokerAuthError, BrokerProtocolError, BrokerUnavailable
+from ordersmith.adapters.alpaca.bar_pages import BarsAsked, pages
 from ordersmith.adapters.alpaca.data_client import LONGEST_PAUSE_S, DataClient, Declined
 from ordersmith.adapters.alpaca.latest import read_latest
 
@@ -155,3 +157,17 @@ def test_an_invalid_symbol_does_not_spoil_the_others(server) -> None:
     server.answers.append((400, {"message": "invalid feed"}, {}))
     with pytest.raises(Declined, match="invalid feed"):
         read_latest(DataClient(server.access()), ["AAPL"], "iex")
+
+
+def test_a_bar_that_begins_at_the_end_is_not_of_the_range(server) -> None:
+    """Alpaca includes the end of a range; here a range ends before it, since what begins there is not complete."""
+    server.bars["AAPL"] = [{"t": f"2026-11-20T15:0{n}:00Z", "o": 1, "h": 2, "l": 1, "c": n, "v": 5} for n in range(5)]
+    asked = BarsAsked(
+        symbols=["AAPL"],
+        start=datetime(2026, 11, 20, 15, 1, tzinfo=UTC),
+        end=datetime(2026, 11, 20, 15, 4, tzinfo=UTC),
+        timeframe="1Min",
+        feed="iex",
+    )
+    client = DataClient(server.access())
+    assert [bar.c for page in pages(client, asked) for bar in page["AAPL"]] == [1.0, 2.0, 3.0]

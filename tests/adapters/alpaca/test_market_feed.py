@@ -181,7 +181,7 @@ async def test_many_symbols_are_subscribed_in_portions(server) -> None:
     async with running_feed(server, *symbols):
         await seen(server, lambda s: s.connections and len(s.connections[0].symbols) == 70)
     sizes = [len(frame["quotes"]) for frame in server.connections[0].frames if frame["action"] == "subscribe"]
-    assert sizes == [30, 30, 10]
+    assert sizes == [15, 15, 15, 15, 10]
 
 
 async def test_a_minute_is_one_message_for_all(server) -> None:

@@ -15,6 +15,8 @@ from scripted_alpaca_data import SECRET, ScriptedData, scripted_data, stamp
 from ordersmith.actors.errors import BrokerAuthError
 from ordersmith.adapters.alpaca.access import Access
 from ordersmith.adapters.alpaca.feed import LiveFeed, Tuning
+from ordersmith.adapters.alpaca.market_stream import MarketStream
+from ordersmith.adapters.asyncio_island import open_island
 
 pytestmark = pytest.mark.anyio
 
@@ -36,7 +38,7 @@ def server():
 async def failure_of(access: Access, tuning: Tuning = QUICK) -> tuple[Exception, Told]:
     """Return what ends a feed."""
     told = Told()
-    with anyio.fail_after(20), pytest.raises(BrokerAuthError) as caught:
+    with anyio.fail_after(60), pytest.raises(BrokerAuthError) as caught:
         await LiveFeed(access, ["AAPL"], told.surroundings(), tuning=tuning).run(WallLine())
     return caught.value, told
 
@@ -117,10 +119,15 @@ async def test_a_mute_stream_is_noticed_and_replaced(server) -> None:
 
 async def test_a_closed_market_is_no_mute_stream(server) -> None:
     """A stream that is quiet because nothing happens stays, however long."""
-    server.quotes["AAPL"] = rest_quote(5.0, time.time_ns() - 10**12)
-    async with running_feed(server, "AAPL") as (_, told):
+    last_ns = time.time_ns() - 10**12
+    server.quotes["AAPL"] = rest_quote(5.0, last_ns)
+    async with running_feed(server, "AAPL", tuning=replace(QUICK, open_s=1.0)) as (_, told):
         await subscribed(server)
-        await told.until(lambda t: len(t.quotes) >= 6)
+        await told.until(lambda t: len(t.quotes) >= 3)
+        server.send(quote(5.5, last_ns))
+        await told.until(lambda t: t.bid("AAPL") == 5.5)
+        rounds = len(told.quotes)
+        await told.until(lambda t: len(t.quotes) >= rounds + 5)
     assert len(server.connections) == 1
     assert told.troubles == []
 
@@ -146,6 +153,7 @@ async def test_a_subscription_without_acknowledgement_is_not_up(server) -> None:
         await seen(server, lambda s: len(s.connections) >= 2)
         await told.until(lambda t: t.troubles)
         assert "did not answer within" in told.troubles[0]
+        await seen(server, lambda s: s.connections[0].is_closed)
         server.acknowledges = True
         await subscribed(server)
 
@@ -183,6 +191,27 @@ async def test_a_cancelled_stream_is_closed(server, answers_pings) -> None:
     await seen(server, lambda s: all(each.is_closed for each in s.connections))
 
 
+async def test_a_cancelled_connection_does_not_outlive_its_call(server) -> None:
+    """The socket is closed by the end of the call and not only by the end of the thread: the SDK leaves it open."""
+    async with open_island() as island:
+        stream = MarketStream(server.access(), ["AAPL"], lambda kind, said: None)
+        async with anyio.create_task_group() as group:
+            group.start_soon(island.call, stream.serve)
+            await subscribed(server)
+            group.cancel_scope.cancel()
+        await seen(server, lambda s: s.connections[0].is_closed)
+        assert island.open
+
+
+async def test_a_stream_without_symbols_is_refused() -> None:
+    """A connection for nothing is a mistake of the caller, said before anything is opened: the SDK spins instead."""
+    with scripted_data() as server:
+        async with open_island() as island:
+            with pytest.raises(ValueError, match="without a symbol"):
+                await island.call(MarketStream(server.access(), [], lambda kind, said: None).serve)
+        assert server.connections == []
+
+
 async def test_the_secret_is_in_no_log(server, caplog) -> None:
     """At DEBUG, every library included, neither the stream nor REST writes the secret."""
     caplog.set_level(logging.DEBUG)
@@ -195,3 +224,14 @@ async def test_the_secret_is_in_no_log(server, caplog) -> None:
     assert SECRET not in shown
     assert SECRET.encode().hex(" ") not in shown
     assert not [record for record in caplog.records if record.name.startswith("websockets")]
+
+
+async def test_a_stream_that_is_faster_than_this_process_is_cut(server, monkeypatch) -> None:
+    """More messages than may wait end the connection, so that nothing grows without bound; the next one begins afresh."""
+    monkeypatch.setattr("ordersmith.adapters.alpaca.feed_run.INBOX", 2)
+    async with running_feed(server, "AAPL", tuning=PATIENT) as (_, told):
+        await subscribed(server)
+        server.send(*(quote(float(number), time.time_ns()) for number in range(1000)))
+        await told.until(lambda t: t.troubles)
+        await subscribed(server, 2)
+    assert "slower than the market" in told.troubles[0]
