@@ -4,6 +4,7 @@
 #   VENV    where the environment lies                      make test VENV=.ci-venv
 #   ARGS    more arguments for the command behind a target  make test ARGS="-k dispatcher"
 #   STORM   how much of a storm                             make storm STORM="--seconds 60"
+#   ROUNDS  how many storms at a local Alpaca               make test-crash ROUNDS=50
 
 new_enough = $(shell $(1) -c 'import sys; sys.exit(sys.version_info < (3, 11))' > /dev/null 2>&1 && echo $(1))
 PYTHON ?= $(or $(call new_enough,python3),$(call new_enough,python3.13),$(call new_enough,python3.12),\
@@ -11,6 +12,7 @@ PYTHON ?= $(or $(call new_enough,python3),$(call new_enough,python3.13),$(call n
 VENV ?= .venv
 ARGS ?=
 STORM ?= --seeds 1250 --hours 8
+ROUNDS ?= 500
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -27,8 +29,9 @@ demo: $(VENV)/.installed-backtest ## trade target positions through real prices 
 test: $(VENV)/.installed-dev ## run all tests
 	$(VENV)/bin/python -m pytest tests $(ARGS)
 
-test-crash: $(VENV)/.installed-dev ## kill a trading process at each crash point, 20 times, and trade and start for long
+test-crash: $(VENV)/.installed-dev ## kill a trading process at each crash point, 20 times, and in 500 storms at a local Alpaca; trade and start for long
 	$(VENV)/bin/python tests/kit/crash_rounds.py $(ARGS)
+	$(VENV)/bin/python tests/kit/alpaca_rounds.py --rounds $(ROUNDS)
 	ORDERSMITH_TEST_ROUNDS=2 $(VENV)/bin/python -m pytest tests/end_to_end/test_long_live.py
 
 test-newest-sdk: $(VENV)-newest/bin/python ## run the brokers' contracts against the newest alpaca-py, in an environment of its own

@@ -189,7 +189,7 @@ class Order(DoubtfulOrder[OrderMessage], Actor[OrderMessage]):
         machine = self.machine
         if machine.proof is NOT_FOUND:
             self._resurface(message.wire_id, "the broker accepted it", is_open=True)
-        if not machine.broker_order_id:
+        if not machine.broker_order_id and message.wire_id == machine.wire_id:
             self.ctx.record(OrderAccepted(machine.order.client_order_id, message.wire_id, message.broker_order_id))
             if machine.cancel is ASKED and not machine.is_closed:
                 self.ctx.tell(self._connection(), CancelLeg(message.wire_id))
@@ -207,6 +207,9 @@ class Order(DoubtfulOrder[OrderMessage], Actor[OrderMessage]):
         if machine.proof is NOT_FOUND and message.cumulative_quantity > machine.filled_quantity:
             is_open = message.cumulative_quantity < machine.order.quantity
             self._resurface(message.wire_id, f"the broker filled {message.fill.quantity} of it", is_open=is_open)
+        if message.wire_id == machine.next_wire_id:  # the fill comes before the answer: the replacement was made
+            assert machine.next_terms is not None
+            self._replace_by(message.wire_id, "", machine.next_terms)
         filled = machine.filled_quantity
         event = machine.book_execution(message.fill, message.cumulative_quantity)
         if event is None:
@@ -225,6 +228,8 @@ class Order(DoubtfulOrder[OrderMessage], Actor[OrderMessage]):
 
     @handler
     def cancelled(self, message: Cancelled) -> None:
+        if self.machine.is_past(message.wire_id):
+            return
         self._was_there("the broker cancelled it")
         if RANK[self.machine.proof] < R_CANCELLED:
             reason = CancelReason.REQUESTED if self.machine.cancel_wanted else CancelReason.BROKER
@@ -232,6 +237,8 @@ class Order(DoubtfulOrder[OrderMessage], Actor[OrderMessage]):
 
     @handler
     def expired(self, message: Expired) -> None:
+        if self.machine.is_past(message.wire_id):
+            return
         self._was_there("it expired at the broker")
         if RANK[self.machine.proof] < R_EXPIRED:
             self._close(OrderCancelled(self.machine.order.client_order_id, CancelReason.EXPIRED))
@@ -253,13 +260,20 @@ class Order(DoubtfulOrder[OrderMessage], Actor[OrderMessage]):
         if machine.proof is NOT_FOUND:
             self._resurface(message.wire_id, "the broker replaced it", is_open=True)
         if message.wire_id == machine.next_wire_id:
-            order_id, was_closed = machine.order.client_order_id, machine.is_closed
-            closes = machine.is_filled_by(message.terms)
-            self.ctx.record(OrderReplaced(order_id, message.wire_id, message.broker_order_id, message.terms, closes))
-            if machine.cancel is not NO and not machine.is_closed:
-                self.ctx.tell(self._connection(), CancelLeg(message.wire_id))  # the cancel was about the leg before
-            self._tell_parent(was_closed=was_closed)
-            self._watch()
+            self._replace_by(message.wire_id, message.broker_order_id, message.terms)
+        elif message.wire_id == machine.wire_id and not machine.broker_order_id:
+            self.ctx.record(OrderAccepted(machine.order.client_order_id, message.wire_id, message.broker_order_id))
+
+    def _replace_by(self, wire_id: str, broker_order_id: str, terms: Terms) -> None:
+        """Take over that another leg works; the broker's id of it may not be known yet."""
+        machine = self.machine
+        order_id, was_closed = machine.order.client_order_id, machine.is_closed
+        closes = machine.is_filled_by(terms)
+        self.ctx.record(OrderReplaced(order_id, wire_id, broker_order_id, terms, closes))
+        if machine.cancel is not NO and not machine.is_closed:
+            self.ctx.tell(self._connection(), CancelLeg(wire_id))  # the cancel was about the leg before
+        self._tell_parent(was_closed=was_closed)
+        self._watch()
 
     @handler
     def replace_refused(self, message: ReplaceRefused) -> None:
@@ -311,14 +325,8 @@ class Order(DoubtfulOrder[OrderMessage], Actor[OrderMessage]):
             event = machine.book(None, Cumulative(message.cumulative_quantity, notional, message.commission))
             if event is not None:
                 self.ctx.record(event)
-        reason = _PROVED_REASON.get(message.state)
-        if reason is not None and RANK[machine.proof] < RANK[CLOSING[reason]]:
-            asked = machine.cancel_wanted and reason is CancelReason.BROKER
-            self.ctx.record(OrderCancelled(order_id, CancelReason.REQUESTED if asked else reason))
-        elif message.state is BrokerOrderState.REJECTED and RANK[machine.proof] < R_REJECTED:
-            self.ctx.record(OrderRejected(order_id, "REJECTED", "found rejected at the broker"))
-        elif message.state is BrokerOrderState.DONE and self._is_finished(message):
-            self.ctx.record(OrderCancelled(order_id, CancelReason.BROKER, "the broker has finished with it"))
+        if not is_open and self._found_ended(message):
+            pass
         elif is_open and machine.may_be_open:
             self._found_working(message.wire_id, was_asked)
         elif is_open:
@@ -328,6 +336,23 @@ class Order(DoubtfulOrder[OrderMessage], Actor[OrderMessage]):
         self._look_for_overfill(filled)
         self._tell_parent(was_closed=was_closed)
         self._watch()
+
+    def _found_ended(self, found: OrderFound) -> bool:
+        """Write down the end that a look-up has proved; return False if it is no news. The end of a leg before is not the order's."""
+        machine, order_id = self.machine, self.machine.order.client_order_id
+        reason = _PROVED_REASON.get(found.state)
+        if machine.is_past(found.wire_id):
+            return True
+        if reason is not None and RANK[machine.proof] < RANK[CLOSING[reason]]:
+            asked = machine.cancel_wanted and reason is CancelReason.BROKER
+            self.ctx.record(OrderCancelled(order_id, CancelReason.REQUESTED if asked else reason))
+        elif found.state is BrokerOrderState.REJECTED and RANK[machine.proof] < R_REJECTED:
+            self.ctx.record(OrderRejected(order_id, "REJECTED", "found rejected at the broker"))
+        elif found.state is BrokerOrderState.DONE and self._is_finished(found):
+            self.ctx.record(OrderCancelled(order_id, CancelReason.BROKER, "the broker has finished with it"))
+        else:
+            return False
+        return True
 
     def _is_finished(self, found: OrderFound) -> bool:
         """Whether an order that is open here is over at the broker, with nothing missing: a fill of it was taken back."""

@@ -79,9 +79,9 @@ class DoubtfulOrder(Actor[M]):
         if (machine.doubt or Doubt(0)).is_news(event, machine.not_after_ns):
             wanted_read = wants_read(machine)
             self.ctx.record(event)
-            rejected = given_up(machine)
-            if rejected is not None:
-                self._close(rejected)
+            ended = given_up(machine)
+            if ended is not None:
+                self._close(ended)
             elif wants_read(machine) and not wanted_read:  # after that the timer: a read asks for the order, too
                 self.ctx.tell(self._connection(), ReadDue())
         self._watch()
@@ -144,7 +144,7 @@ class DoubtfulOrder(Actor[M]):
             ctx.record(OrderResurfaced(order_id, text))
             if is_open and left > ZERO:
                 self._reserve(left)
-        if is_open and machine.cancel is Pending.NO:
+        if is_open and left > ZERO and machine.cancel is Pending.NO:
             ctx.record(OrderCancelRequested(order_id))
             ctx.tell(self._connection(), CancelLeg(wire_id))
 

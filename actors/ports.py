@@ -23,6 +23,8 @@ from .broker_rule import BrokerRule as BrokerRule  # noqa: PLC0414 - named here 
 from .broker_rule import RuleKind as RuleKind  # noqa: PLC0414 - named here for whoever imports it
 from .errors import JournalError
 from .model import ZERO, Fill, Instrument, Order, OrderType, Side, Terms, TimeInForce
+from .order_class import Exits as Exits  # noqa: PLC0414 - named here for whoever imports it
+from .order_class import OrderClass as OrderClass  # noqa: PLC0414 - named here for whoever imports it
 from .quotes import Quote
 
 
@@ -38,13 +40,17 @@ class Disconnect(Command, frozen=True):
     """Close the session; answered by `Disconnected`."""
 
 
-class NewOrder(Command, frozen=True):
-    """Send an order. It must not be written to the wire after `not_after_ns`; too late is `NotSent`."""
+class NewOrder(Command, frozen=True, omit_defaults=True):
+    """Send an order. It must not be written to the wire after `not_after_ns`; too late is `NotSent`.
+
+    `exits` are placed with it, by a broker that takes their class; what is answered is answered for each of them, too.
+    """
 
     wire_id: str
     order: Order
     not_after_ns: int
     trading_epoch: int
+    exits: Exits | None = None
 
 
 class CancelRequest(Command, frozen=True):
@@ -78,8 +84,9 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """What a broker can do, checked before anything is sent, in every mode.
 
     `excluded` are the pairs that it does not take although it takes each of the two. `extended_hours` says that limit
-    orders may trade outside of the session's regular hours. `rules` are what it refuses besides; a broker without any has
-    them UNSET, of which a record holds nothing: so old traces stay what they were.
+    orders may trade outside of the session's regular hours. `rules` are what it refuses besides, and `order_classes` those
+    that it works by itself; a broker without any has them UNSET, of which a record holds nothing: so old traces stay what
+    they were.
     """
 
     order_types: tuple[OrderType, ...]
@@ -88,6 +95,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     excluded: tuple[tuple[OrderType, TimeInForce], ...] = ()
     extended_hours: bool = False
     rules: tuple[BrokerRule, ...] | UnsetType = UNSET
+    order_classes: tuple[OrderClass, ...] | UnsetType = UNSET
 
     @cached_property
     def taken(self) -> frozenset[tuple[OrderType, TimeInForce]]:

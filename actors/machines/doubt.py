@@ -140,15 +140,23 @@ def needs_person(machine: OrderMachine, now_ns: int) -> str | None:
 # --- What ------------------------------------------------------------------------------------------------------------
 
 
-def given_up(machine: OrderMachine) -> OrderRejected | None:
-    """Return the record that gives an order up, if it is proved that none of its legs is there."""
+def given_up(machine: OrderMachine) -> OrderRejected | OrderCancelled | None:
+    """Return the record that gives an order up, if it is proved that none of its legs is there.
+
+    One that was accepted has been there: where its replacement was never made, and the leg before is open no more, it is over.
+    """
     doubt = machine.doubt
     if doubt is None or not all(doubt.disproves(wire_id) for wire_id in machine.legs()):
         return None
-    looked = doubt.legs[machine.wire_id]
+    looked = doubt.legs[machine.next_wire_id or machine.wire_id]
     seconds = (looked.last_ns - looked.first_ns) // SECOND_NS
-    text = f"{looked.count} look-ups over {seconds} s and a read of the whole account did not find it"
-    return OrderRejected(machine.order.client_order_id, NOT_FOUND, text, True)
+    text = f"{looked.count} look-ups over {seconds} s and a read of the whole account did not find"
+    if machine.next_wire_id and machine.broker_order_id:
+        reason = CancelReason.REQUESTED if machine.cancel_wanted else CancelReason.BROKER
+        return OrderCancelled(
+            machine.order.client_order_id, reason, f"{text} its replacement, and it is open no more itself"
+        )
+    return OrderRejected(machine.order.client_order_id, NOT_FOUND, f"{text} it", True)
 
 
 def wants_read(machine: OrderMachine) -> bool:

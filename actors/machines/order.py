@@ -161,6 +161,10 @@ class OrderMachine(msgspec.Struct, gc=False):
         """Return the legs that it may have at the broker: the last, and before it the one that may replace it."""
         return (self.next_wire_id, self.wire_id) if self.next_wire_id else (self.wire_id,)
 
+    def is_past(self, wire_id: str) -> bool:
+        """Whether this is a leg before the present one: that it ended is not the order's end, however late it is told."""
+        return wire_id != self.wire_id and _number(wire_id) < _number(self.wire_id)
+
     def status(self, *, quarantined: bool = False) -> OrderStatus:
         """Return what the outside is shown."""
         questions = (("new", self.new), ("cancel", self.cancel), ("replace", self.replace))
@@ -249,6 +253,10 @@ class OrderMachine(msgspec.Struct, gc=False):
             recovered=True,
             inferred=True,
         )
+
+
+def _number(wire_id: str) -> int:
+    return int(wire_id.rpartition(".")[2] or 0)
 
 
 def _extent(filled: Decimal, ordered: Decimal) -> Extent:

@@ -49,8 +49,8 @@ class Beliefs(msgspec.Struct, frozen=True):
 class Repairs(msgspec.Struct, frozen=True):
     """What makes our beliefs the broker's.
 
-    `reports` are to be told to their orders, `asks` are legs to ask the broker for, `absent` those of them that the account
-    has no trace of. `seen` and `gone` are orders that are not ours. `differences` are what our books say otherwise.
+    `reports` are to be told to their orders, `asks` are legs to ask the broker for, `absent` are legs that the account has no
+    trace of. `seen` and `gone` are orders that are not ours. `differences` are what our books say otherwise.
     """
 
     reports: tuple[Executed | OrderFound, ...] = ()
@@ -72,6 +72,7 @@ def reconcile(beliefs: Beliefs, snapshot: AccountSnapshot) -> Repairs:
         if machine.wire_id and machine.last_record <= snapshot.as_of and machine.order.client_order_id not in listed
     ]
     absent = [machine for machine in missing if machine.order.client_order_id not in executed]
+    absent += _without_replacement(beliefs, snapshot)
     seen, gone = _externals(beliefs, snapshot)
     return Repairs(
         (*executions, *found),
@@ -143,6 +144,20 @@ def _listed(
                 last_leg(machine)
             )  # the list lags behind, or a fill was taken back: the order itself is asked for
     return told, asks, listed
+
+
+def _without_replacement(beliefs: Beliefs, snapshot: AccountSnapshot) -> list[OrderMachine]:
+    """Return the orders that are listed by the leg that a replacement was to take the place of: of that one there is no trace."""
+    listed = {found.wire_id for found in snapshot.orders}
+    executed = {execution.wire_id for execution in snapshot.executions}
+    return [
+        machine
+        for machine in beliefs.open
+        if machine.next_wire_id
+        and machine.wire_id in listed
+        and machine.next_wire_id not in listed | executed
+        and machine.last_record <= snapshot.as_of
+    ]
 
 
 def _is_news(found: OrderFound, machine: OrderMachine, added: Decimal, *, lost_answers: bool) -> bool:

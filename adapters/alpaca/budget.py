@@ -58,7 +58,7 @@ class Budget:
     def sent(self, now_ns: int) -> None:
         """Take note that a request goes out."""
         self._refill(now_ns)
-        if self.remaining == self.limit:
+        if now_ns >= self.reset_ns:
             self.reset_ns = now_ns + MINUTE_NS
         self.remaining = max(self.remaining - 1, 0)
         self._under_way += 1

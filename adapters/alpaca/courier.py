@@ -1,7 +1,7 @@
 """Takes requests to Alpaca: when the budget allows it, in a worker thread, with an end in time, and again after a 429 alone.
 
-Orders, cancels and reads have threads of their own, so that none waits for another kind that hangs. A 429 is the one answer after
-which a request may be sent again: it took nothing.
+Entries, exits, cancels, questions and reads have threads of their own, so that none waits for another kind that hangs. A 429 is the one
+answer after which a request may be sent again: it took nothing.
 """
 
 from __future__ import annotations
@@ -36,9 +36,15 @@ class Courier:
         self._now_ns = now_ns
         self._answer_s = answer_s
         self._order_threads = anyio.CapacityLimiter(THREADS)
+        self._exit_threads = anyio.CapacityLimiter(THREADS)
         self._cancel_threads = anyio.CapacityLimiter(THREADS)
         self._status_threads = anyio.CapacityLimiter(THREADS)
         self._read_threads = anyio.CapacityLimiter(THREADS)
+        self._waiting: set[str] = set()
+
+    def waits(self, method: str, path: str, data: Any = None) -> bool:
+        """Whether such a request waits for the rate limit: another one would only take the place of one that is needed."""
+        return _name(method, path, data) in self._waiting
 
     async def get(self, path: str, params: dict[str, Any] | None = None, priority: Priority = Priority.READ) -> Outcome:
         """Ask."""
@@ -62,10 +68,9 @@ class Courier:
         self, body: dict[str, Any], priority: Priority, objection: Callable[[], str | None], not_after_ns: int
     ) -> Outcome:
         """Send an order, once, unless there is an objection at the moment of the write."""
+        threads = self._order_threads if priority is Priority.ENTRY else self._exit_threads
         while True:
-            outcome = await self._ask(
-                self._orders, self._order_threads, priority, "POST", "/orders", body, objection, not_after_ns
-            )
+            outcome = await self._ask(self._orders, threads, priority, "POST", "/orders", body, objection, not_after_ns)
             if not _is_limited(outcome):
                 return outcome
 
@@ -80,7 +85,12 @@ class Courier:
         objection: Callable[[], str | None] | None = None,
         not_after_ns: int = FOREVER_NS,
     ) -> Outcome:
-        late = await self._wait(priority, not_after_ns)
+        name = _name(method, path, data)
+        self._waiting.add(name)
+        try:
+            late = await self._wait(priority, not_after_ns)
+        finally:
+            self._waiting.discard(name)
         if late is not None:
             return late
         passage = Passage(objection)
@@ -119,3 +129,7 @@ class Courier:
 
 def _is_limited(outcome: Outcome) -> bool:
     return isinstance(outcome, Answer) and outcome.status == 429
+
+
+def _name(method: str, path: str, data: Any) -> str:
+    return f"{method} {path} {data or ''}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import anyio
 
 from ...actors.errors import BrokerError
@@ -17,13 +19,14 @@ from ...actors.ports import (
     OrderAbsent,
     OutcomeUnknown,
     Rejected,
+    Report,
     StatusRequest,
 )
 from ..simulated.sending import not_to_be_sent
 from .answers import Answer, Unanswered, Unsent, Verdict, verdict_on_cancel, verdict_on_order
 from .budget import Priority
-from .codec import order_body
 from .known_orders import KnownOrder
+from .order_classes import body_of, objection_to, wire_ids
 from .session import Absence, Session
 from .wire import WireOrder, decode
 
@@ -36,19 +39,34 @@ SOON_S = 2.0
 
 
 class OrderCommands:
-    """Carries them out for one incarnation. `under_way` are the new orders that wait for their answer."""
+    """Carries them out for one incarnation. `under_way` are the new orders that wait for their answer.
+
+    `replacing` are the legs that are being replaced, and whether a cancel was asked for meanwhile.
+    """
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self.under_way: dict[str, anyio.Event] = {}
-        self.cancel_wanted: set[str] = set()
+        self.replacing: dict[str, bool] = {}
 
     # --- New -----------------------------------------------------------------------------------------------------------
 
+    def expect(self, command: NewOrder) -> None:
+        """Take note of an order before it is sent, so that a cancel right behind it waits for the answer."""
+        self.under_way.update(dict.fromkeys(wire_ids(command), anyio.Event()))
+
     async def new(self, command: NewOrder, cause: int) -> None:
-        """Send an order."""
-        session, wire_id = self._session, command.wire_id
-        line = session.line
+        """Send an order that is expected, with its exits if it has some: what becomes of the sending is said of each of them."""
+        try:
+            await self._new(command, cause)
+        finally:
+            for name in wire_ids(command):
+                done = self.under_way.pop(name, None)
+                if done is not None:
+                    done.set()
+
+    async def _new(self, command: NewOrder, cause: int) -> None:
+        session, line, names = self._session, self._session.line, wire_ids(command)
 
         def objection() -> str | None:
             withheld = not_to_be_sent(command, line.epoch(), line.now_ns)
@@ -56,50 +74,60 @@ class OrderCommands:
 
         why = objection()
         if why is not None:
-            line.post(NotSent(wire_id, CommandKind.NEW, why), cause)
+            self._each(names, lambda name: NotSent(name, CommandKind.NEW, why), cause)
             return
-        session.orders.asked(wire_id)
-        done = self.under_way[wire_id] = anyio.Event()
-        try:
-            priority = Priority.ENTRY if command.order.purpose in ENTRIES else Priority.EXIT
-            body = order_body(command.order, wire_id)
-            outcome = await session.courier.post(body, priority, objection, command.not_after_ns)
-        finally:
-            self.under_way.pop(wire_id, None)
-            done.set()
+        broken = objection_to(command)
+        if broken is not None:
+            self._each(names, lambda name: Rejected(name, broken.code, broken.text), cause)
+            return
+        for name in names:
+            session.orders.asked(name)
+        priority = Priority.ENTRY if command.order.purpose in ENTRIES else Priority.EXIT
+        outcome = await session.courier.post(body_of(command), priority, objection, command.not_after_ns)
         if isinstance(outcome, Unsent):
-            line.post(NotSent(wire_id, CommandKind.NEW, outcome.reason), cause)
+            self._each(names, lambda name: NotSent(name, CommandKind.NEW, outcome.reason), cause)
         elif isinstance(outcome, Unanswered):
-            line.post(OutcomeUnknown(wire_id, CommandKind.NEW, outcome.reason), cause)
+            self._each(names, lambda name: OutcomeUnknown(name, CommandKind.NEW, outcome.reason), cause)
         else:
             self._answered(command, outcome, cause)
 
+    def _each(self, names: tuple[str, ...], said: Callable[[str], Report], cause: int) -> None:
+        """Say the same of each of these orders."""
+        for name in names:
+            self._session.line.post(said(name), cause)
+
     def _answered(self, command: NewOrder, answer: Answer, cause: int) -> None:
-        session, wire_id = self._session, command.wire_id
-        verdict = verdict_on_order(answer, wire_id)
+        session, names = self._session, wire_ids(command)
+        verdict = verdict_on_order(answer, command.wire_id)
         if verdict is Verdict.TAKEN:
-            order = decode(answer.body, WireOrder, "POST /orders")
-            known = session.orders.learn(order)
+            known = session.orders.learn(decode(answer.body, WireOrder, "POST /orders"))
             session.watch_news.set()
             if known is not None and known.state is BrokerOrderState.REJECTED:
-                session.line.post(Rejected(wire_id, "REJECTED", "rejected by Alpaca as it was taken"), cause)
+                self._each(names, lambda name: Rejected(name, "REJECTED", "rejected by Alpaca as it was taken"), cause)
             else:
-                session.line.post(Accepted(wire_id, order.id), cause)
+                self._each(names, self._taken, cause)
         elif verdict is Verdict.REFUSED:
-            session.line.post(
-                Rejected(wire_id, str(answer.code or answer.status), answer.message or answer.text), cause
-            )
+            code, text = str(answer.code or answer.status), answer.message or answer.text
+            self._each(names, lambda name: Rejected(name, code, text), cause)
             key_refused(session, answer)
         else:
             reason = f"Alpaca answered {answer.text}"
-            session.line.post(OutcomeUnknown(wire_id, CommandKind.NEW, reason), cause)
+            self._each(names, lambda name: OutcomeUnknown(name, CommandKind.NEW, reason), cause)
+
+    def _taken(self, name: str) -> Report:
+        """Return what the answer says of one of the orders that it is about."""
+        known = self._session.orders.by_wire_id.get(name)
+        if known is None:
+            return OutcomeUnknown(name, CommandKind.NEW, "Alpaca's answer does not show this exit")
+        return Accepted(name, known.broker_order_id)
 
     # --- Cancel --------------------------------------------------------------------------------------------------------
 
     async def cancel(self, command: CancelRequest, cause: int) -> None:
         """Ask for a cancel. That it was taken is no news: the stream, or a poll, says that it is cancelled."""
         session, wire_id = self._session, command.wire_id
-        self.cancel_wanted.add(wire_id)
+        if wire_id in self.replacing:
+            self.replacing[wire_id] = True
         try:
             known = await self.known(wire_id)
         except BrokerError as error:
@@ -110,17 +138,22 @@ class OrderCommands:
             text = "Alpaca does not know the order"
             session.line.post(CancelRefused(wire_id, "404", text), cause)
             return
+        if session.courier.waits("DELETE", f"/orders/{known.broker_order_id}"):
+            return  # the cancel that waits for the rate limit answers for both
         outcome = await session.courier.cancel(known.broker_order_id)
         if isinstance(outcome, Unsent):
             session.line.post(NotSent(wire_id, CommandKind.CANCEL, outcome.reason), cause)
         elif isinstance(outcome, Unanswered):
             session.line.post(OutcomeUnknown(wire_id, CommandKind.CANCEL, outcome.reason), cause)
         else:
-            self._cancel_answered(wire_id, outcome, cause)
+            self._cancel_answered(known, wire_id, outcome, cause)
 
-    def _cancel_answered(self, wire_id: str, answer: Answer, cause: int) -> None:
+    def _cancel_answered(self, known: KnownOrder, wire_id: str, answer: Answer, cause: int) -> None:
         post = self._session.line.post
         match verdict_on_cancel(answer):
+            case Verdict.REFUSED if known.order.status == "pending_cancel":
+                text = "Alpaca is cancelling it already"
+                post(OutcomeUnknown(wire_id, CommandKind.CANCEL, text), cause)
             case Verdict.TAKEN if not self._session.hears:
                 self._session.want_poll()  # nobody else would say that it is cancelled
             case Verdict.REFUSED:
@@ -141,7 +174,7 @@ class OrderCommands:
             known = session.orders.by_wire_id.get(wire_id)
         if known is not None and known.broker_order_id:
             return known
-        order = await session.reads.by_client_id(wire_id, Priority.EXIT)
+        order = await session.reads.by_wire_id(wire_id, Priority.EXIT)
         return None if order is None else await session.reads.follow(order)
 
     # --- Questions -----------------------------------------------------------------------------------------------------
@@ -150,8 +183,10 @@ class OrderCommands:
         """Ask for an order by our id. No answer proves nothing, and nothing is said then: it is asked again."""
         session, wire_id = self._session, command.wire_id
         session.orders.asked(wire_id)
+        if session.reads.waits_for(wire_id):
+            return  # nothing is proved yet, and it is asked again
         try:
-            order = await session.reads.by_client_id(wire_id)
+            order = await session.reads.by_wire_id(wire_id)
             known = None if order is None else await session.reads.follow(order)
         except BrokerError as error:
             session.failed(error, "status")

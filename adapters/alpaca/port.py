@@ -108,7 +108,9 @@ class _Incarnation:
         self._streaming: anyio.CancelScope | None = None
         self._connecting = False
         self._asked_to_read = False
+        self._one_stream = anyio.Lock()
         self._reading = anyio.Lock()
+        self._last_question = 0
         self._under_way: dict[int, anyio.Event] = {}
         self._number = 0
         self._carry: dict[type, Callable[[Any, int], Awaitable[None]]] = {
@@ -128,6 +130,10 @@ class _Incarnation:
                 command, cause = await self._line.receive()
                 self._line.hold(command)
                 self._number += 1
+                if isinstance(command, SyncAccount):
+                    self._last_question = self._number
+                elif isinstance(command, NewOrder):
+                    self._commands.expect(command)  # tasks begin in any order
                 self._group.start_soon(self._take, command, cause, self._number, list(self._under_way.values()))
                 if isinstance(command, ORDER_COMMANDS):
                     self._under_way[self._number] = anyio.Event()
@@ -136,7 +142,7 @@ class _Incarnation:
         """Carry out one command. `before` are those about orders that came earlier and are not done with."""
         try:
             if isinstance(command, SyncAccount):
-                await self._sync(command, cause, before)
+                await self._sync(command, cause, number, before)
             else:
                 await self._carry[type(command)](command, cause)
         finally:
@@ -187,7 +193,8 @@ class _Incarnation:
 
     async def _keep_stream(self, scope: anyio.CancelScope) -> None:
         with scope:
-            await self._stream.run()
+            async with self._one_stream:  # the one before may still be saying goodbye
+                await self._stream.run()
 
     async def _disconnect(self, command: Disconnect, cause: int) -> None:
         self._session.is_open = False
@@ -250,13 +257,16 @@ class _Incarnation:
 
     # --- The account ---------------------------------------------------------------------------------------------------
 
-    async def _sync(self, command: SyncAccount, cause: int, before: list[anyio.Event]) -> None:
-        """Read the account, after the commands that came before, and only while the stream listens."""
+    async def _sync(self, command: SyncAccount, cause: int, number: int, before: list[anyio.Event]) -> None:
+        """Read the account, after the commands that came before, and only while the stream listens.
+
+        Of questions that wait for each other the last one is answered: a burst of them would use up the rate limit.
+        """
         session, stream = self._session, self._stream
         with anyio.move_on_after(self._timing.ready_s):
             for done in before:
                 await done.wait()
-        if not session.is_open or not await stream.wait_up(self._timing.ready_s):
+        if not (session.is_open and await stream.wait_up(self._timing.ready_s) and session.hears):
             self._asked_to_read = True
             reason = (
                 f"the stream of trade updates is not up: {stream.why_not}" if session.is_open else "there is no session"
@@ -266,6 +276,8 @@ class _Incarnation:
         life = stream.life
         try:
             async with self._reading:
+                if number < self._last_question:
+                    return
                 reading = await read_account(command, session.reads, session.teller, self._line.now_ns)
         except BrokerError as error:
             session.failed(error, "account")

@@ -18,11 +18,12 @@ from .codec import instant_ns
 from .courier import Courier
 from .instruments import ASSETS_PATH, ASSETS_QUERY
 from .known_orders import KnownOrder, KnownOrders
+from .legs import ORDERS_PAGE, find_entries, find_exit
 from .stamps import wire_text
-from .wire import WireAccount, WireActivity, WireOrder, WirePosition, decode
+from .wire import WireAccount, WireActivity, WireOrder, WirePosition, decode, with_exits
 
 T = TypeVar("T")
-ORDERS_PAGE = 500
+BY_CLIENT_ID = "/orders:by_client_order_id"
 ACTIVITIES_PAGE = 100
 MANY = 3
 """From so many unknown orders on a list of all orders is read, instead of one after the other."""
@@ -60,9 +61,12 @@ class Reads:
         return [row for row in rows if row.activity_type != FILL]
 
     async def open_orders(self) -> list[WireOrder]:
-        """Return all open orders; those of a bracket stand in its `legs`. Pages overlap: orders may be of one instant."""
+        """Return all open orders, each by itself: with `nested` the exits of an entry that has filled would be missing.
+
+        Pages overlap: orders may be of one instant.
+        """
         found: dict[str, WireOrder] = {}
-        terms: dict[str, Any] = {"status": "open", "limit": ORDERS_PAGE, "direction": "asc", "nested": "true"}
+        terms: dict[str, Any] = {"status": "open", "limit": ORDERS_PAGE, "direction": "asc", "nested": "false"}
         while True:
             page = await self._read("/orders", terms, list[WireOrder])
             before = len(found)
@@ -76,18 +80,39 @@ class Reads:
 
     # --- Orders --------------------------------------------------------------------------------------------------------
 
-    async def order(self, broker_order_id: str, priority: Priority = Priority.STATUS) -> WireOrder | None:
+    async def order(
+        self, broker_order_id: str, priority: Priority = Priority.STATUS, *, nested: bool = False
+    ) -> WireOrder | None:
         """Return an order by Alpaca's id, None if there is none."""
-        return await self._one(f"/orders/{broker_order_id}", None, priority)
+        return await self._one(f"/orders/{broker_order_id}", {"nested": "true"} if nested else None, priority)
+
+    async def by_wire_id(self, wire_id: str, priority: Priority = Priority.STATUS) -> WireOrder | None:
+        """Return an order by our id, None if there is none now: also an exit, which has a client order id of Alpaca's."""
+        found = None if self._orders.knows_exit(wire_id) else await self.by_client_id(wire_id, priority)
+        return found or await find_exit(self, wire_id, priority, self._orders)
+
+    async def placed_after(self, at_ns: int, symbols: str) -> list[WireOrder]:
+        """Return a page of the orders of some symbols that came after an instant, whatever became of them, exits beneath."""
+        terms: dict[str, Any] = {"status": "all", "limit": ORDERS_PAGE, "direction": "asc", "nested": "true"}
+        terms |= {"after": wire_text(as_datetime(at_ns)), "symbols": symbols}
+        return await self._read("/orders", terms, list[WireOrder])
 
     async def by_client_id(self, client_order_id: str, priority: Priority = Priority.STATUS) -> WireOrder | None:
         """Return an order by our id, None if there is none now."""
-        return await self._one("/orders:by_client_order_id", {"client_order_id": client_order_id}, priority)
+        return await self._one(BY_CLIENT_ID, {"client_order_id": client_order_id}, priority)
+
+    def waits_for(self, client_order_id: str) -> bool:
+        """Whether that question waits for the rate limit already."""
+        return self._courier.waits("GET", BY_CLIENT_ID, {"client_order_id": client_order_id})
 
     async def attribute(self, order_ids: Iterable[str]) -> None:
-        """Learn whose these orders are."""
+        """Learn whose these orders are, and what filled before each: also where an earlier look-up had no answer."""
         known = self._orders
-        unknown = [each for each in dict.fromkeys(order_ids) if each not in known.by_id and each not in known.foreign]
+        sought = dict.fromkeys(order_ids)
+        for order_id in sought:
+            if order_id in known.by_id:
+                await self.complete(known.by_id[order_id])
+        unknown = [each for each in sought if each not in known.by_id and each not in known.foreign]
         if len(unknown) > MANY:
             await self._list_until(unknown)
             unknown = [each for each in unknown if each not in known.by_id and each not in known.foreign]
@@ -98,18 +123,35 @@ class Reads:
             else:
                 await self.learn(order)
 
+    async def sort_out(self, orders: Iterable[WireOrder]) -> None:
+        """Find out together which of these are exits of ours, not one after the other against the rate limit."""
+        await find_entries(self, orders, self._orders)
+
+    async def meet_exits(self, entry: KnownOrder) -> None:
+        """Learn the exits that hang on an order, if that was not done yet."""
+        if self._orders.lacks_exits(entry):
+            row = await self.order(entry.broker_order_id, Priority.READ, nested=True)
+            for each in () if row is None else with_exits(row):
+                await self.learn(each)
+
     async def learn(self, order: WireOrder) -> KnownOrder | None:
-        """Take in an order, with the one that it replaces and the legs before it; return it if it is ours."""
+        """Take in an order, with the one that it replaces, hangs on, and the legs before it; return it if it is ours."""
         replaced = order.replaces
         if replaced and replaced not in self._orders.by_id and replaced not in self._orders.foreign:
             await self.attribute([replaced])
+        await find_entries(self, (order,), self._orders)
         known = self._orders.learn(order)
         if known is not None:
             await self.complete(known)
         return known
 
     async def complete(self, known: KnownOrder) -> None:
-        """Learn what has filled of the legs before this one."""
+        """Learn what has filled of the legs before this one. Raises BrokerError, and then nothing may be told of it."""
+        if known.earlier is not None:
+            return
+        replaced = self._orders.by_id.get(known.order.replaces or "")
+        if replaced is not None:
+            await self.complete(replaced)
         for wire_id in self._orders.complete(known):
             before = await self.by_client_id(wire_id, Priority.READ)
             if before is None:
@@ -128,7 +170,7 @@ class Reads:
             if following is None:
                 break
             after = await self.learn(following)
-            if after is None or after is known:
+            if after is None or after is known or after.leg != known.leg:
                 break
             known = after
         return known
@@ -139,6 +181,7 @@ class Reads:
         terms: dict[str, Any] = {"status": "all", "limit": ORDERS_PAGE, "direction": "desc", "nested": "false"}
         for _ in range(LIST_PAGES):
             page = await self._read("/orders", terms, list[WireOrder])
+            await self.sort_out(order for order in page if order.id in missing)
             for order in page:
                 if order.id in missing:
                     missing.discard(order.id)

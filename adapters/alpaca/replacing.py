@@ -26,13 +26,18 @@ from ..simulated.sending import not_to_be_sent
 from .answers import Answer, Unanswered, Unsent, Verdict, verdict_on_cancel, verdict_on_order
 from .budget import Priority
 from .codec import next_leg_body
-from .known_orders import KnownOrder
+from .known_orders import GROUPS, KnownOrder
 from .order_commands import OrderCommands, key_refused
+from .rules import BAD_TERMS
 from .session import Session
 from .telling import end_of
 from .wire import WireOrder, decode
 
 LOOK_S = 0.25
+TOGETHER = (
+    "it belongs to a bracket, OCO or OTO: to cancel it for a new one would cancel the others, and leave the position"
+    " without its exits; cancel it, and place them anew once that is done"
+)
 
 
 class Replacement:
@@ -60,19 +65,24 @@ class Replacement:
         if known is None:
             self._refuse("404", "Alpaca does not know the order")
             return
+        if known.order.order_class in GROUPS:
+            self._refuse(BAD_TERMS, TOGETHER)
+            return
         session.orders.asked(command.new_wire_id)  # from here on the end of the leg before is not the order's
         done = self._commands.under_way[command.new_wire_id] = anyio.Event()
+        self._commands.replacing[command.wire_id] = False
         try:
             if await self._cancel(known) and await self._is_over(known):
                 await self._go_on(known)
         finally:
             self._commands.under_way.pop(command.new_wire_id, None)
+            self._commands.replacing.pop(command.wire_id, None)
             done.set()
 
     async def _cancel(self, known: KnownOrder) -> bool:
         """Ask for the cancel; return whether the leg may be over by it."""
         if known.is_final:
-            return True
+            return await self._was_over(known)
         outcome = await self._session.courier.cancel(known.broker_order_id)
         if isinstance(outcome, Unsent):
             self._give_up()
@@ -90,24 +100,39 @@ class Replacement:
         return True
 
     async def _is_refused(self, known: KnownOrder, answer: Answer) -> bool:
-        """Look why it cannot be cancelled; return whether it is over."""
+        """Look why it cannot be cancelled, and say so."""
         await self._look(known)
         if known.is_final:
-            return True
+            return await self._was_over(known)
         self._give_up()
         self._refuse(str(answer.code or answer.status), answer.message or answer.text)
         key_refused(self._session, answer)
+        return False
+
+    async def _was_over(self, known: KnownOrder) -> bool:
+        """Say what the leg came to without us; return False, as nothing takes its place.
+
+        Whoever cancelled it wanted none, and one that was replaced in the dashboard works on under another id.
+        """
+        if known.order.replaced_by:
+            self._give_up()
+            self._refuse("REPLACED", "somebody replaced it at Alpaca")
+            await self._session.look_up(known.broker_order_id)
+        elif known.state is BrokerOrderState.DONE:
+            self._is_filled()
+        else:
+            self._end(known, "it was over before it could be replaced")
         return False
 
     async def _is_over(self, known: KnownOrder) -> bool:
         """Wait for the proof that the leg is over; without one the new leg is never sent."""
         seconds = self._session.timing.proof_s
         with anyio.move_on_after(seconds):
-            while not known.is_final:
+            while not _is_proved(known):
                 await self._look(known)
-                if not known.is_final:
+                if not _is_proved(known):
                     await anyio.sleep(LOOK_S)
-        if known.is_final:
+        if _is_proved(known):
             return True
         self._give_up()
         reason = f"the leg before it was not over within {seconds:g} s, so it was not sent"
@@ -124,10 +149,11 @@ class Replacement:
     async def _go_on(self, known: KnownOrder) -> None:
         """Send the rest, the leg before being over."""
         command = self._command
+        if known.order.replaced_by:
+            await self._was_over(known)
+            return
         if known.state is BrokerOrderState.DONE:
-            self._give_up()
-            self._refuse("FILLED", "the order was filled before it could be replaced")
-            self._session.want_poll()
+            self._is_filled()
             return
         rest = command.terms.quantity - known.cumulative
         why = self._objection() if rest > ZERO else "what has filled is all that the new terms ask for"
@@ -171,7 +197,12 @@ class Replacement:
         withheld = not_to_be_sent(command, line.epoch(), line.now_ns)
         if withheld is not None:
             return withheld.reason
-        return "a cancel was asked for meanwhile" if command.wire_id in self._commands.cancel_wanted else None
+        return "a cancel was asked for meanwhile" if self._commands.replacing.get(command.wire_id) else None
+
+    def _is_filled(self) -> None:
+        self._give_up()
+        self._refuse("FILLED", "the order was filled before it could be replaced")
+        self._session.want_poll()
 
     def _give_up(self) -> None:
         """Take note that the new leg is not sent, now and later: the leg before it is the order again."""
@@ -198,3 +229,8 @@ class Replacement:
     def _unknown(self, reason: str) -> None:
         report = OutcomeUnknown(self._command.new_wire_id, CommandKind.REPLACE, reason)
         self._session.line.post(report, self._cause)
+
+
+def _is_proved(known: KnownOrder) -> bool:
+    """Whether the leg is over, and what has filled over all legs is known."""
+    return known.is_final and known.earlier is not None

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from ...actors.machines.broker_rules import Resting, broken_terms, collide
 from ...actors.model import OrderType, TimeInForce
-from ...actors.ports import BrokerRule, Capabilities, RuleKind
+from ...actors.ports import BrokerRule, Capabilities, OrderClass, RuleKind
 
 FORBIDDEN = "40310000"
 """HTTP 403: the order is in good form, but not with what the account holds and has open."""
@@ -208,5 +208,6 @@ CAPABILITIES = Capabilities(
     ),
     extended_hours=True,
     rules=RULES,
+    order_classes=tuple(OrderClass),
 )
 """What the port declares. IOC, FOK, OPG and CLS need Alpaca's consent: an account without it has such orders rejected."""

@@ -10,14 +10,14 @@ import msgspec
 
 from ...actors.errors import BrokerAuthError, BrokerError
 from ...actors.model import Instrument
-from ...actors.ports import CommandKind, ConnectRefused, Disconnected, OutcomeUnknown, Restated
+from ...actors.ports import CommandKind, ConnectRefused, Disconnected, OutcomeUnknown
 from ...actors.snapshots import ReadDue
 from ..io_actor import Line
 from .courier import Courier
 from .known_orders import KnownOrder, KnownOrders
 from .polling import SECOND_NS, Polling
 from .reads import Reads
-from .telling import Teller, Told, end_of, ended
+from .telling import Teller, Told, end_of, ended, restated
 from .trade_updates import Heartbeat
 
 _LOG = logging.getLogger("ordersmith.alpaca")
@@ -126,6 +126,8 @@ class Session:
         if known.is_final:
             known.is_told_ended = True
             self.polling.told(end_of(known.broker_order_id))
+        for report in restated(known):
+            self.line.post(report, cause)
         if found is not None:
             self.line.post(found, cause)
         elif known.state is None:
@@ -136,6 +138,8 @@ class Session:
         state = known.state
         known.is_told_ended = True
         if state is not None and self.teller.found(known) is not None:
+            for report in restated(known):
+                self.line.post(report)
             self.line.post(ended(known, state, "found by a poll"))
 
     async def look_up(self, broker_order_id: str) -> None:
@@ -151,6 +155,4 @@ class Session:
             return
         if known.state is None:
             self.line.post(OutcomeUnknown(known.wire_id, CommandKind.NEW, f"it has the status {known.order.status!r}"))
-        if known.order.replaces:
-            self.line.post(Restated(known.wire_id, known.terms(), "somebody replaced it at Alpaca"))
         self.tell_found(known)

@@ -6,26 +6,26 @@ changed.
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import NamedTuple
 
+from ...actors.errors import BrokerUnavailable
 from ...actors.model import ZERO
-from ...actors.ports import AccountReport, BrokerPosition, Executed, OrderFound
+from ...actors.ports import AccountReport, BrokerOrderState, BrokerPosition, Executed, OrderFound, Restated
 from ...actors.snapshots import AccountSnapshot, ExternalOrder, SyncAccount
 from . import activities
-from .known_orders import KnownOrders, open_quantity, side_of
+from .amounts import open_quantity, price_of
+from .known_orders import GROUPS, KnownOrders, side_of
 from .reads import Reads
-from .telling import Teller
-from .wire import WireAccount, WireActivity, WireOrder, WirePosition
+from .telling import Teller, restated
+from .wire import WireAccount, WireActivity, WireOrder, WirePosition, with_exits
 
 TRIES = 3
-ONE = Decimal(1)
 
 
 class Reading(NamedTuple):
     """What to post, in this order: `reports`, then the `snapshot`. `facts` are settled by it; `notes` are for the log."""
 
-    reports: tuple[AccountReport, ...]
+    reports: tuple[AccountReport | Restated, ...]
     snapshot: AccountSnapshot
     facts: tuple[str, ...]
     notes: tuple[str, ...]
@@ -48,10 +48,10 @@ async def read_account(command: SyncAccount, reads: Reads, teller: Teller, now_n
     said = activities.told(parts.others, held)
     news = activities.news(since, parts.fills, parts.others, () if before is None else said.waiting)
     fresh = {row.id for row in news.others}
-    told = () if before is None else activities.told([row for row in parts.others if row.id in fresh], held).reports
+    told = activities.told([row for row in parts.others if row.id in fresh], held)
     rows = () if before is None else news.fills
     await reads.attribute(row.order_id for row in rows if row.order_id)
-    orders, externals = await _open(parts.orders, reads, teller)
+    orders, externals, replaced = await _open(parts.orders, reads, teller)
     executions = _executions(rows, teller, now_ns)
     snapshot = AccountSnapshot(
         command.as_of,
@@ -63,7 +63,10 @@ async def read_account(command: SyncAccount, reads: Reads, teller: Teller, now_n
         externals,
         command.asked_ns,
     )
-    return Reading(told, snapshot, tuple(each.fill.fill_key for each in executions), said.notes)
+    facts = tuple(each.fill.fill_key for each in executions)
+    if before is None:
+        return Reading(replaced, snapshot, facts, ())
+    return Reading((*told.reports, *replaced), snapshot, facts, told.notes)
 
 
 async def _consistent(reads: Reads, since: activities.Cursor, *, is_first: bool) -> _Parts:
@@ -87,7 +90,9 @@ async def _consistent(reads: Reads, since: activities.Cursor, *, is_first: bool)
         )
         is_whole = _ids(fills) == _ids(parts.fills) and (not is_first or _ids(others) == _ids(parts.others))
         if is_whole:
-            break
+            return parts
+    if is_first:  # two later ones that agree would show a mistake, but what is adopted now is believed
+        raise BrokerUnavailable("the account changed each time while it was read for the first time")
     return parts
 
 
@@ -104,31 +109,39 @@ def _executions(rows: tuple[WireActivity, ...], teller: Teller, now_ns: int) -> 
 
 async def _open(
     listed: list[WireOrder], reads: Reads, teller: Teller
-) -> tuple[tuple[OrderFound, ...], tuple[ExternalOrder, ...]]:
-    """Return the open orders, ours and those of others."""
+) -> tuple[tuple[OrderFound, ...], tuple[ExternalOrder, ...], tuple[Restated, ...]]:
+    """Return the open orders, ours and those of others, and the terms that somebody gave to ours."""
     ours: list[OrderFound] = []
     externals: list[ExternalOrder] = []
-    for order in listed:
+    replaced: list[Restated] = []
+    orders = [order for above in listed for order in with_exits(above)]
+    beneath = {leg.id for above in listed for leg in above.legs or ()}
+    await reads.sort_out(orders)
+    for order in orders:
         known = await reads.learn(order)
         if known is None:
-            externals += _externals(order)
-        else:
-            found = teller.found(known)
+            externals += _external(order, is_beneath=order.id in beneath)
+        elif not KnownOrders.is_over(order):  # an exit that has ended still stands beneath its order
+            # A status that nobody knows is no end: it stands in the list of open orders.
+            found = known.found(BrokerOrderState.WORKING) if known.state is None else teller.found(known)
             if found is not None:
                 ours.append(found)
-    return tuple(ours), tuple(externals)
+            replaced += restated(known)
+            await reads.meet_exits(known)
+    listed_ids = {order.id for order in orders}
+    for known in teller.orders.working():
+        if known.broker_order_id not in listed_ids and teller.orders.waits_beside(known, listed_ids):
+            ours.append(known.found(BrokerOrderState.WORKING))
+            replaced += restated(known)
+    return tuple(ours), tuple(externals), tuple(replaced)
 
 
-def _externals(order: WireOrder) -> list[ExternalOrder]:
-    """Return what may fill of an order that is not ours. A leg that is `held` waits for another one, which counts."""
-    active = [leg for leg in order.legs or () if leg.status != "held"]
-    legs = [external for leg in active for external in _externals(leg)]
-    quantity, price = open_quantity(order), order.limit_price
-    if order.qty is None and order.notional is not None:
-        quantity, price = order.notional, ONE  # an amount of money: what counts of it is that amount
-    if not quantity or KnownOrders.is_over(order):
-        return legs
-    return [ExternalOrder(order.id, order.symbol or "", side_of(order), quantity, price), *legs]
+def _external(order: WireOrder, *, is_beneath: bool) -> list[ExternalOrder]:
+    """Return what may fill of an order that is not ours. An exit that is `held` waits for another order, which counts."""
+    quantity, waits = open_quantity(order), order.status == "held" and (is_beneath or order.order_class in GROUPS)
+    if not quantity or waits or KnownOrders.is_over(order):
+        return []
+    return [ExternalOrder(order.id, order.symbol or "", side_of(order), quantity, price_of(order))]
 
 
 def _position(position: WirePosition) -> BrokerPosition:

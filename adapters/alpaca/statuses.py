@@ -54,6 +54,7 @@ MEANING_OF: dict[str, Meaning] = {
     "new": Meaning.WORKS,
     "accepted": Meaning.WORKS,
     "pending_new": Meaning.WORKS,
+    "held": Meaning.WORKS,  # an exit that waits for its entry: Alpaca has it
     "fill": Meaning.EXECUTED,
     "partial_fill": Meaning.EXECUTED,
     "canceled": Meaning.ENDED,
@@ -71,7 +72,6 @@ MEANING_OF: dict[str, Meaning] = {
     "stopped": Meaning.NOTHING,
     "suspended": Meaning.NOTHING,
     "calculated": Meaning.NOTHING,
-    "held": Meaning.NOTHING,
 }
 
 ENDS: dict[str, BrokerOrderState] = {

@@ -66,10 +66,12 @@ class StreamKeeper:
         """Keep the stream up until cancelled."""
         failures = 0
         while True:
-            lost = await self._live()
-            self._up = anyio.Event()
+            try:
+                lost = await self._live()
+            finally:
+                self.is_up, self._up = False, anyio.Event()
             failures = 1 if lost.was_up else failures + 1
-            self.is_up, self.why_not = False, lost.reason
+            self.why_not = lost.reason
             self._lost(lost)
             first_s, longest_s = self._pause_s
             pause_s = longest_s if lost.refused else min(first_s * 2 ** min(failures - 1, 10), longest_s)

@@ -24,7 +24,7 @@ from ...actors.ports import (
     Restated,
 )
 from .codec import executed, fill_key, instant_ns, is_amount
-from .known_orders import Execution, KnownOrder, KnownOrders
+from .known_orders import GROUPS, Execution, KnownOrder, KnownOrders
 from .statuses import ENDS, MEANING_OF, Meaning
 from .wire import WireActivity, WireUpdate
 
@@ -134,7 +134,9 @@ class Teller:
         if is_whole and known.state is BrokerOrderState.DONE:
             known.is_told_ended = True
             facts.append(end_of(known.broker_order_id))
-        return Told((executed(known, cumulative, execution, at_ns),), tuple(facts), read_fills=not is_whole)
+        report = executed(known, cumulative, execution, at_ns)
+        looks = not is_whole or ends_group(known)
+        return Told((*restated(known), report), tuple(facts), read_fills=looks)
 
     def _ended(self, update: WireUpdate, known: KnownOrder, now_ns: int) -> Told:
         state = ENDS[update.event]
@@ -143,12 +145,16 @@ class Teller:
         is_short = known.covered < known.order.filled
         if self.orders.is_superseded(known.leg):
             return Told((), facts, read_fills=is_short)
-        return Told((ended(known, state, update.reason or ""),), facts, read_fills=is_short)
+        looks = is_short or ends_group(known)
+        return Told((ended(known, state, update.reason or ""),), facts, read_fills=looks)
 
     def _replaced(self, update: WireUpdate, known: KnownOrder, now_ns: int) -> Told:
         """Somebody replaced the order in the dashboard: it goes on under another id."""
-        known.is_told_ended = True
-        return Told((), (end_of(known.broker_order_id),), look_up=update.order.replaced_by or known.broker_order_id)
+        known.is_told_ended = known.is_final  # the event may speak of either of the two
+        facts = (end_of(known.broker_order_id),) if known.is_final else ()
+        if known.order.order_class in GROUPS:  # what took its place may be the exit beside it
+            return Told((), facts, look_up=known.broker_order_id)
+        return Told((), facts, look_up=update.order.replaced_by or known.broker_order_id)
 
     def _cancel_refused(self, update: WireUpdate, known: KnownOrder, now_ns: int) -> Told:
         return Told((CancelRefused(known.wire_id, update.event, update.reason or "Alpaca refused the cancel"),))
@@ -191,6 +197,23 @@ class Teller:
 
     def _nothing(self, update: WireUpdate, known: KnownOrder, now_ns: int) -> Told:
         return NOTHING_TOLD
+
+
+def ends_group(known: KnownOrder) -> bool:
+    """Whether an order is over that others hang on or stand beside: what it does to them the stream does not always say."""
+    return known.is_final and known.order.order_class in GROUPS
+
+
+def restated(known: KnownOrder) -> tuple[Restated, ...]:
+    """Return the terms of an order that somebody else may have changed, none for any other; told twice they change nothing.
+
+    A person may have replaced it in the dashboard, and Alpaca lessens an exit by what the one beside it has filled.
+    """
+    if known.is_exit and not known.order.replaces and known.order.qty != known.whole:
+        return (Restated(known.wire_id, known.terms(), "as Alpaca works it beside the other exit"),)
+    if not known.order.replaces:
+        return ()
+    return (Restated(known.wire_id, known.terms(), "somebody replaced it at Alpaca"),)
 
 
 def ended(known: KnownOrder, state: BrokerOrderState, text: str = "") -> Report:

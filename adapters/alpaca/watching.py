@@ -14,8 +14,8 @@ from .known_orders import KnownOrder
 from .polling import SECOND_NS
 from .session import Session, note
 from .stream_keeper import StreamKeeper
-from .telling import end_of
-from .wire import WireActivity, WireOrder
+from .telling import end_of, restated
+from .wire import WireActivity, WireOrder, with_exits
 
 OVERLAP_NS = 120 * SECOND_NS
 FAILURES = 3
@@ -79,10 +79,17 @@ class Watch:
         session = self._session
         try:
             working = session.orders.working()
-            listed = {each.id for order in await session.reads.open_orders() for each in (order, *(order.legs or ()))}
+            listed = {each.id: each for order in await session.reads.open_orders() for each in with_exits(order)}
+            await session.reads.sort_out(listed.values())
+            for order in listed.values():  # a later leg that works says that the one before it is not the order's end
+                if order.id not in session.orders.by_id:
+                    await session.reads.learn(order)
+                elif session.orders.is_lessened(order):
+                    await self._lessened(order)
             rows = await session.reads.fills(self._after_ns)
             await session.reads.attribute(row.order_id for row in rows if row.order_id)
             gone = [known for known in working if known.broker_order_id not in listed and not known.is_told_ended]
+            gone = [known for known in gone if not session.orders.waits_beside(known, listed)]
             ended = [known for known in gone if await self._has_ended(known)]
         except BrokerError as error:
             session.failed(error, "poll")
@@ -95,6 +102,12 @@ class Watch:
         if self._is_first or not session.hears:  # what nobody could say counts against nobody
             self._is_first = False
             self._tell_facts((*self._rows, *self._ended))
+
+    async def _lessened(self, order: WireOrder) -> None:
+        """Say what is left of an exit beside one that has filled in part; a stream that has said so says it again."""
+        known = await self._session.reads.learn(order)
+        for report in () if known is None else restated(known):
+            self._session.line.post(report)
 
     async def _has_ended(self, known: KnownOrder) -> bool:
         order: WireOrder | None = await self._session.reads.order(known.broker_order_id)
@@ -121,7 +134,14 @@ class Watch:
                     session.line.post(report)
         for known in ended:
             fact = end_of(known.broker_order_id)
-            if not polling.knows(fact):
+            if polling.knows(fact):
+                continue
+            if known.is_exit and known.state is not BrokerOrderState.DONE:
+                polling.told(
+                    fact
+                )  # the stream does not say that one is cancelled beside one that fills: alpacahq/alpaca-py#198
+                session.tell_ended(known)
+            else:
                 self._ended[fact] = known
         polling.saw((*self._rows, *self._ended), now_ns)
         times = [instant_ns(row.transaction_time) - OVERLAP_NS for row in rows]
@@ -150,6 +170,8 @@ class Watch:
             ended = self._ended.pop(fact, None)
             report = None if row is None else session.teller.row(*row, session.line.now_ns)
             if report is not None and row is not None:
+                for terms in restated(row[1]):
+                    session.line.post(terms)
                 session.line.post(report)
                 self._note_whole(row[1])
             if ended is not None and session.orders.by_wire_id.get(ended.wire_id) is not ended:

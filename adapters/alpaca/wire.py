@@ -48,6 +48,11 @@ class WireOrder(msgspec.Struct, frozen=True, kw_only=True):
         return self.filled_qty or Decimal(0)
 
 
+def with_exits(order: WireOrder) -> tuple[WireOrder, ...]:
+    """Return an order and those that hang on it."""
+    return (order, *(order.legs or ()))
+
+
 class WireUpdate(msgspec.Struct, frozen=True, kw_only=True):
     """One event of the stream of trade updates, with its order as it is after the event."""
 

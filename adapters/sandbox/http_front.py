@@ -96,6 +96,8 @@ class _Visit:
             body, readable = _read(await request.read()), True
         except ValueError:
             body, readable = None, False
+        except ConnectionError:
+            return self._cut()  # the client was gone before it had said what it wants
         query = dict(request.query)
         entry = self.entry = office.log.begin(now_ns(), request.method, self.path, query, body)
         entry.order_id = request.match_info.get("order_id")

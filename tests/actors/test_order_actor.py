@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -339,6 +340,21 @@ def test_answers_about_other_legs_are_ignored() -> None:
     assert len(world.events(OrderReplaced)) == 1
 
 
+@pytest.mark.parametrize(
+    "late",
+    [Cancelled("o.0"), Expired("o.0"), OrderFound("o.0", "b1", BrokerOrderState.CANCELLED, D(0), None)],
+)
+def test_the_late_end_of_a_leg_that_was_replaced_is_not_the_orders(late: Any) -> None:
+    """That the leg before is over ends nothing once the next one works, and frees nothing of what is reserved (C6)."""
+    world = replacing()
+    world.says(Replaced("o.1", "b2", Terms(D(20), D(9))))
+    held = world.exposure.open["o"].held()
+    world.says(late)
+    assert (world.status("o").state, world.exposure.open["o"].held()) == (SUBMITTED, held)
+    world.says(msgspec.structs.replace(late, wire_id="o.1"))
+    assert world.status("o").state is CANCELLED
+
+
 def test_two_replacements_at_once_are_one() -> None:
     """Of two replacements asked in one tick the second is refused, and the first goes on as if there had been no other."""
     world = working()
@@ -413,6 +429,19 @@ def test_the_old_leg_may_fill_before_the_replacement_is_confirmed() -> None:
     world.says(executed("o.1", "k2", 10, 9, 20))
     assert world.status("o").state is FILLED
     assert world.exposure.open == {}
+
+
+def test_a_fill_of_the_new_leg_says_that_the_replacement_was_made() -> None:
+    """Where it comes before the answer, more than the old terms is no alarm, and the answer adds the broker's id."""
+    world = replacing()
+    world.says(executed("o.1", "k", 15, 9, 15))
+    assert (world.status("o").state, world.status("o").quantity) == (PARTIALLY_FILLED, D(20))
+    assert world.events(OrderOverfilled) == []
+    assert world.exposure.open["o"].held()[0] == D(5)
+    world.says(Replaced("o.1", "b2", Terms(D(20), D(9))), accepted("o.0"))
+    assert (world.status("o").broker_order_id, world.status("o").pending) == ("b2", ())
+    world.cancel("o")
+    assert world.broker.take() == [CancelRequest("o.1")]
 
 
 def test_a_replacement_down_to_what_is_filled_frees_everything() -> None:

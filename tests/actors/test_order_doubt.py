@@ -326,6 +326,23 @@ def test_a_replacement_that_is_not_found_is_refused_once_the_leg_before_it_is() 
     assert world.exposure.open["o"].held()[0] == 10
 
 
+def test_an_order_whose_replacement_was_lost_is_over_with_the_leg_before_it() -> None:
+    """It was there, and is open no more: that is a cancel, and the broker's word of it later is no alarm."""
+    world = sent(accepted("o.0"))
+    world.replace("o", 20)
+    world.says(executed("o.0", "k", 4, 9, 4), OutcomeUnknown("o.1", REPLACE, "504"))
+    for wait in (11, 5, 5):
+        world.wait(wait)
+        world.says(absent(world, leg="o.1", complete=True))
+    status = world.status("o")
+    assert (status.state, status.reason, status.in_doubt) == (OrderState.CANCELLED, "BROKER", False)
+    assert "its replacement" in status.text
+    assert world.exposure.open == {}
+    world.says(Cancelled("o.0"))
+    assert world.events(OrderResurfaced) == []
+    assert world.events(TradingStateChanged) == []
+
+
 def test_a_replacement_that_is_found_was_made() -> None:
     """The broker names the new leg: the order has the new terms."""
     world = sent(accepted("o.0"))
@@ -583,6 +600,16 @@ def test_a_quarantined_order_is_closed_by_hand(verdict: str, state: str, held: d
     assert world.status("o") == status
     assert (world.held(), world.exposure.open) == (held, {})
     assert "only as" in resolve(quarantined(Cancelled("o.0")), verdict).text
+
+
+def test_an_order_that_resurfaced_and_filled_is_not_cancelled_by_a_late_acceptance() -> None:
+    """Of an order that was given up and has filled since, nothing is open: a late word that it works asks for no cancel."""
+    world = given_up()
+    world.says(executed("o.0", "k", 10, 9, 10))
+    world.broker.take()
+    world.says(accepted("o.0"))
+    assert (world.status("o").state, world.status("o").pending) == (OrderState.FILLED, ())
+    assert [type(command) for command in world.broker.take()] == []
 
 
 # --- Any interleaving ------------------------------------------------------------------------------------------------------

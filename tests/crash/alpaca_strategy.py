@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from decimal import Decimal
+from pathlib import Path
 
-from alpaca_trader import GTC, MANY_OPEN, Ideas
+from alpaca_trader import GTC, MANY_OPEN, Ideas, bids_of
 
 from ordersmith.actors.bars import Bars
 from ordersmith.actors.model import OrderState, OrderStatus, OrderType
@@ -19,13 +20,15 @@ class StormStrategy(Strategy):
         self._ideas = Ideas(int(os.environ.get("STORM_SEED", "0")))
 
     def on_start(self) -> None:
+        Path(os.environ["STORM_UP"]).touch()
         self.submit(self._ideas.own(), self._ideas.own())
 
     def on_bars(self, bars: Bars) -> None:
         held = {symbol: each.quantity for symbol, each in self.positions.items()}
         prices = {symbol: Decimal(str(row[3])) for symbol, row in bars.rows.items()}
+        bids = bids_of(status.order for status in self.open_orders)
         for _ in range(4):
-            self.submit(self._ideas.orders(prices, held))
+            self.submit(self._ideas.orders(prices, held, bids))
         self.submit(self._ideas.own())
         self._change()
 

@@ -16,7 +16,7 @@ import random
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NoReturn
@@ -32,7 +32,7 @@ from ordersmith.actors.machines import doubt, session
 from ordersmith.actors.machines.order import OrderMachine
 from ordersmith.actors.machines.order_changes import Pending
 from ordersmith.actors.machines.order_table import Proof
-from ordersmith.actors.model import OrderType, TimeInForce
+from ordersmith.actors.model import OrderType, Side, TimeInForce
 from ordersmith.adapters import crash_points
 from ordersmith.adapters.alpaca import feed, order_commands, port  # noqa: F401 - the SDK, likewise
 from ordersmith.adapters.alpaca.session import Timing
@@ -105,9 +105,14 @@ def make_haste() -> None:
     plan.breaker_rules = lambda settings: msgspec.structs.replace(usual(settings), unknowns=10**6)
 
 
-def config_of(folder: Path, sandbox: dict[str, Any]) -> Path:
-    """Write the configuration of all processes of a folder, and return its path."""
-    settings = {
+SERVICE, PROGRAM = "service.yaml", "program.yaml"
+UP = "up"
+"""The file that says that a process has begun to trade."""
+
+
+def configure(folder: Path, sandbox: dict[str, Any]) -> None:
+    """Write the configurations of the processes of a folder: a service has a strategy, a program with an executor none."""
+    settings: dict[str, Any] = {
         "execution": {
             "mode": "paper",
             "provider": "alpaca",
@@ -118,14 +123,13 @@ def config_of(folder: Path, sandbox: dict[str, Any]) -> Path:
         "risk": {"duplicate_window": 0, "max_gross_exposure": 10**9, "max_order_notional": 10**7},
         "breaker": {"rejections": 1000, "window": 60},
         "data": {"symbols": list(SYMBOLS)},
-        "strategy": {"path": f"{Path(__file__).with_name('alpaca_strategy.py')}:StormStrategy"},
         "journal": {"path": "journal.db", "snapshot_every": 300},
         "service": {"log_level": "warning", "stop_within": 4, "control": False},
         "instance": "storm",
     }
-    path = folder / "config.yaml"
-    path.write_text(json.dumps(settings, indent=1), encoding="utf-8")  # JSON is YAML
-    return path
+    (folder / PROGRAM).write_text(json.dumps(settings, indent=1), encoding="utf-8")  # JSON is YAML
+    settings["strategy"] = {"path": f"{Path(__file__).with_name('alpaca_strategy.py')}:StormStrategy"}
+    (folder / SERVICE).write_text(json.dumps(settings, indent=1), encoding="utf-8")
 
 
 # --- What is traded ----------------------------------------------------------------------------------------------------
@@ -139,11 +143,11 @@ class Ideas:
         self._block = seed // 1000
         """Processes of one round share it: they submit the orders with ids of their own again and again."""
 
-    def orders(self, prices: dict[str, Decimal], held: dict[str, Decimal]) -> list[Order]:
-        """Return one order or a few."""
+    def orders(self, prices: dict[str, Decimal], held: dict[str, Decimal], bids: dict[str, Decimal]) -> list[Order]:
+        """Return one order or a few. `bids` are the highest prices that are bid for: nobody may sell to himself."""
         if not prices:
             return []
-        return [self._order(prices, held) for _ in range(self.chance.choice((1, 1, 1, 2, 5)))]
+        return [self._order(prices, held, bids) for _ in range(self.chance.choice((1, 1, 1, 2, 5)))]
 
     def own(self) -> Order:
         """Return an order with an id of its own, whose terms follow from the id."""
@@ -164,12 +168,14 @@ class Ideas:
     def targets(self) -> dict[str, int]:
         return {symbol: self.chance.randrange(0, 120) for symbol in self.chance.sample(SYMBOLS, 2)}
 
-    def _order(self, prices: dict[str, Decimal], held: dict[str, Decimal]) -> Order:
+    def _order(self, prices: dict[str, Decimal], held: dict[str, Decimal], bids: dict[str, Decimal]) -> Order:
         chance = self.chance
         symbol = chance.choice(sorted(prices))
         price, quantity = prices[symbol], chance.randrange(1, 60)
-        if held.get(symbol, Decimal(0)) > 150 or (held.get(symbol, Decimal(0)) > 60 and chance.random() < 0.3):
-            return Order.sell(symbol, int(held[symbol]) // 2)
+        owned = int(held.get(symbol, 0))
+        if owned > 60 and chance.random() < owned / 300:
+            limit = max((price * Decimal("0.9995")).quantize(CENT), bids.get(symbol, Decimal(0)) + CENT)
+            return Order.sell(symbol, owned // 4, limit, time_in_force=IOC)
         kind = chance.choice(("market", "near", "near", "near", "far", "ioc", "stop"))
         if kind == "market":
             return Order.buy(symbol, quantity)
@@ -179,6 +185,15 @@ class Ideas:
         factor = {"near": "1.0002", "far": "0.97", "ioc": "1.001"}[kind]
         limit = (price * Decimal(factor)).quantize(CENT)
         return Order.buy(symbol, quantity, limit, time_in_force=IOC if kind == "ioc" else GTC)
+
+
+def bids_of(orders: Iterable[Order]) -> dict[str, Decimal]:
+    """Return the highest limit price by symbol of open orders to buy."""
+    bids: dict[str, Decimal] = {}
+    for order in orders:
+        if order.side is Side.BUY and order.limit_price is not None:
+            bids[order.symbol] = max(order.limit_price, bids.get(order.symbol, order.limit_price))
+    return bids
 
 
 def changeable(machines: Iterator[OrderMachine]) -> list[OrderMachine]:
@@ -205,12 +220,12 @@ class Trader:
     async def trade(self, seconds: float) -> None:
         with anyio.move_on_after(seconds):
             async with anyio.create_task_group() as group:
-                for act in (self._submit, self._submit, self._change, self._submit_own):
+                for act in (self._submit, self._submit, self._change, self._change, self._submit_own):
                     group.start_soon(self._again_and_again, act)
 
     async def _again_and_again(self, act: Any) -> None:
         for _ in itertools.count():
-            await anyio.sleep(self._ideas.chance.uniform(0.01, 0.25))
+            await anyio.sleep(self._ideas.chance.uniform(0.01, 0.15))
             try:
                 await act()
             except OrderCommandError as error:
@@ -220,7 +235,8 @@ class Trader:
         prices = self._core.prices.known
         shown = {symbol: price for symbol in SYMBOLS if (price := prices.last_price(symbol)) is not None}
         held = {symbol: each.quantity for symbol, each in (await self._executor.get_positions()).items()}
-        await self._executor.submit_orders(self._ideas.orders(shown, held) or [self._ideas.own()])
+        bids = bids_of(machine.order for machine in machines_of(self._core) if machine.may_be_open)
+        await self._executor.submit_orders(self._ideas.orders(shown, held, bids) or [self._ideas.own()])
 
     async def _submit_own(self) -> None:
         await self._executor.submit_orders([self._ideas.own()])
@@ -287,21 +303,22 @@ async def come_to_rest(config: Path, within_s: float) -> list[str]:
 
 async def trade(config: Path, seed: int, seconds: float) -> None:
     async with AlpacaPaperExecutor(config) as executor:
+        (config.parent / UP).touch()
         await Trader(executor, seed).trade(seconds)
 
 
 def work(job: Job) -> int:
     """Do what the job says; return the exit status."""
-    config = Path(job.folder) / "config.yaml"
+    folder = Path(job.folder)
     if job.way == "service":
-        os.environ["STORM_SEED"] = str(job.seed)
-        return ordersmith(["run", str(config), "--backend", job.backend])
+        os.environ["STORM_SEED"], os.environ["STORM_UP"] = str(job.seed), str(folder / UP)
+        return ordersmith(["run", str(folder / SERVICE), "--backend", job.backend])
     logging.basicConfig(level=logging.WARNING)
     if job.way == "rest":
-        found = anyio.run(come_to_rest, config, job.seconds, backend=job.backend)
-        (Path(job.folder) / "unrest.json").write_text(json.dumps(found), encoding="utf-8")
+        found = anyio.run(come_to_rest, folder / PROGRAM, job.seconds, backend=job.backend)
+        (folder / "unrest.json").write_text(json.dumps(found), encoding="utf-8")
     else:
-        anyio.run(trade, config, job.seed, job.seconds, backend=job.backend)
+        anyio.run(trade, folder / PROGRAM, job.seed, job.seconds, backend=job.backend)
     return 0
 
 

@@ -60,7 +60,12 @@ def after_kill(journal_path: Path, client: SandboxClient) -> list[str]:
 
 def at_rest(journal_path: Path, client: SandboxClient) -> tuple[list[str], Journal]:
     """Return what is wrong once a process has come to rest and ended, and what the journal says."""
-    sandbox, journal = Sandbox.of(client), Journal(journal_path, STORM_ALARMS)
+    journal = Journal(journal_path, STORM_ALARMS)
+    return findings_of(journal, Sandbox.of(client)), journal
+
+
+def findings_of(journal: Journal, sandbox: Sandbox) -> list[str]:
+    """Return what the two say differently, and what either should not say at all."""
     found = _sends(journal, sandbox.log) + _books(journal, sandbox)
     found += [f"an order that is not of our form: {order}" for order in sandbox.others]
     for order_id, legs in sandbox.legs.items():
@@ -70,7 +75,7 @@ def at_rest(journal_path: Path, client: SandboxClient) -> tuple[list[str], Journ
         legs = sandbox.legs.get(order_id, [])
         why = [*_legs(life, legs), *_fate(life, legs), *_fills(life, legs, sandbox)]
         found += [f"{order_id} ({life.last}): {each}" for each in why]
-    return found, journal
+    return found
 
 
 # --- What was sent -----------------------------------------------------------------------------------------------------
@@ -113,8 +118,11 @@ def _legs(life: Life, legs: list[Any]) -> list[str]:
         found.append(f"open more than once: {is_open}")
     if life.broker_id and not legs:
         found.append(f"accepted as {life.broker_id}, and the sandbox does not know it")
-    if life.given_up and life.wires[0] in names:
-        found.append("given up as not found, and the sandbox has it")
+    if life.rejected and any(leg["status"] != "rejected" for leg in legs):
+        found.append("rejected in the journal, and the sandbox took it")
+    last = (life.wires + life.replacements)[-1:]
+    if life.given_up and (is_open or names.keys() & set(last)):
+        found.append(f"given up as not found, and the sandbox has {last}")
     return found
 
 

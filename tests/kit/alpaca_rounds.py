@@ -39,7 +39,7 @@ from ordersmith.config.yaml_reader import read
 CRASH = Path(__file__).resolve().parents[1] / "crash"
 sys.path.insert(0, str(CRASH))
 
-from alpaca_trader import SYMBOLS, Job, carry_out, config_of  # noqa: E402
+from alpaca_trader import SYMBOLS, UP, Job, carry_out, configure  # noqa: E402
 
 STORM = CRASH / "alpaca_storm.yaml"
 ROUNDS_AN_ACCOUNT = 25
@@ -49,6 +49,7 @@ SERVICES = 0.35
 POINTS = 0.3
 """Shares: of the processes that are `ordersmith run`, and of the kills that come at a point of the code instead of a time."""
 
+UP_WITHIN_S = 15.0
 REST_WITHIN_S = 25.0
 LONGEST_LIFE_S = 60
 TOKEN = struct.Struct("<I")
@@ -101,7 +102,7 @@ def _be_sandbox(seed: int, told: int, parent: int) -> NoReturn:
         rate_limit=100_000,
         slot_held_s=0.1,
         cash=Decimal(50_000_000),
-        new_delay_ns=20_000_000,
+        new_delay_ns=Random(seed).choice((0, 20_000_000)),
         cancel_delay_ns=60_000_000,
         partial_probability=0.6,
     )
@@ -111,7 +112,7 @@ def _be_sandbox(seed: int, told: int, parent: int) -> NoReturn:
         addresses = await sandbox.start()
         about = {"addresses": msgspec.structs.asdict(addresses), "key": config.key, "secret": config.secret}
         os.write(told, json.dumps(about).encode() + b"\n")
-        while os.getppid() == parent:
+        while os.getppid() == parent:  # noqa: ASYNC110 - that a process is gone is no event
             await asyncio.sleep(0.5)
 
     try:
@@ -129,6 +130,7 @@ class Ground:
         self.folder = folder
         self.journal = folder / "journal.db"
         self.played = 0
+        self._known = (0, 0)
         reads, told = os.pipe()
         parent = os.getpid()
         self._sandbox = os.fork()
@@ -139,7 +141,7 @@ class Ground:
         with os.fdopen(reads) as said:
             about = json.loads(said.readline())
         self.client = SandboxClient(msgspec.convert(about["addresses"], Addresses), about["key"], about["secret"])
-        config_of(folder, about)
+        configure(folder, about)
         rules = read(STORM.read_text(encoding="utf-8")).value["faults"]
         self._storm = msgspec.json.Encoder(decimal_format="number").encode(rules)
 
@@ -155,25 +157,27 @@ class Ground:
         before = self.client.state()
         self.client.admin("POST", "/play", {"playing": True})
         self.client.admin("POST", "/faults", self._storm)
-        self._have_killed(round_, chance, chance.uniform(0.3, 3.5))
+        self._have_killed(round_, chance, chance.uniform(0.0, 3.0), once_up=True)
         while chance.random() < 0.4:  # recovery is where the next kill comes
-            self._have_killed(round_, chance, chance.uniform(0.02, 1.5))
+            self._have_killed(round_, chance, chance.uniform(0.02, 1.5), once_up=chance.random() < 0.3)
         time.sleep(chance.uniform(0.0, 0.4))  # the market goes on without us
         self._end_storm(before, round_)
         self._put_to_rest(round_, chance)
         found, journal = at_rest(self.journal, self.client)
         round_.findings += found
-        round_.orders, round_.fills = len(journal.orders), journal.events["OrderFilled"]
+        known, self._known = self._known, (len(journal.orders), journal.events["OrderFilled"])
+        round_.orders, round_.fills = self._known[0] - known[0], self._known[1] - known[1]
         round_.seconds = time.monotonic() - began
         self.played += 1
         return round_
 
-    def _have_killed(self, round_: Round, chance: Random, after_s: float) -> None:
-        """Have a process trade, and kill it then, or at a point that it passes before."""
+    def _have_killed(self, round_: Round, chance: Random, after_s: float, *, once_up: bool) -> None:
+        """Have a process trade, and kill it so long after its start, or `once_up`; or at a point that it passes before."""
         way = "service" if chance.random() < SERVICES else "executor"
         in_order = chance.random() < 0.08
         crash = f"{chance.choice(KILL_POINTS)}:{chance.randrange(1, 9)}" if chance.random() < POINTS else ""
-        status = self._run(round_, chance, way, 10.0, crash, after_s, signal.SIGTERM if in_order else signal.SIGKILL)
+        end = signal.SIGTERM if in_order else signal.SIGKILL
+        status = self._run(round_, chance, way, UP_WITHIN_S + 5, crash, after_s, end, once_up=once_up)
         if status == -signal.SIGKILL:
             round_.kills += 1
         if self.journal.exists() and self._has_records():
@@ -189,31 +193,39 @@ class Ground:
         round_.findings += [f"not at rest: {each}" for each in unrest]
 
     def _run(
-        self, round_: Round, chance: Random, way: str, seconds: float, crash: str, end_s: float, end: signal.Signals
+        self,
+        round_: Round,
+        chance: Random,
+        way: str,
+        seconds: float,
+        crash: str,
+        end_s: float,
+        end: signal.Signals,
+        *,
+        once_up: bool = False,
     ) -> int:
         """Run a process, send it a signal after so long if it is still there, and return how it ended."""
+        up = self.folder / UP
+        up.unlink(missing_ok=True)
         round_.starts += 1
         backend, number = chance.choice(("asyncio", "trio")), round_.seed * 1000 + round_.starts
         pid = os.fork()
         if not pid:
             signal.alarm(LONGEST_LIFE_S)  # whatever becomes of who started it
             carry_out(Job(str(self.folder), way, backend, number, seconds, crash))
-        ended = _wait(pid, end_s)
+        ended = _wait(pid, UP_WITHIN_S, up.exists) if once_up else None
+        if ended is None:
+            ended = _wait(pid, end_s)
         if ended is None:
             os.kill(pid, end)
             ended = _wait(pid, LONGEST_LIFE_S + 5)
         status = -signal.SIGALRM if ended is None else ended
-        if status not in self._expected(way, end) and not self._was_refused():
+        # A signal to stop is answered by a service once it is up, and by a program of this kind never.
+        if status not in (0, -signal.SIGKILL, -end) and not self._was_refused():
             round_.findings.append(
                 f"start {round_.starts}, {way} on {backend}, ended with {status}: {self._last_words()}"
             )
         return status
-
-    @staticmethod
-    def _expected(way: str, end: signal.Signals) -> tuple[int, ...]:
-        if end == signal.SIGTERM and way == "executor":
-            return 0, -signal.SIGKILL, -signal.SIGTERM  # a program without a handler
-        return 0, -signal.SIGKILL
 
     def _was_refused(self) -> bool:
         """Whether the storm refused the key before there was a session, which a person has to look at."""
@@ -238,10 +250,10 @@ class Ground:
         round_.faults = {name: count - was.get(name, 0) for name, count in struck.items() if count > was.get(name, 0)}
 
 
-def _wait(pid: int, seconds: float) -> int | None:
-    """Return how a process ended, None if it has not within so long."""
+def _wait(pid: int, seconds: float, enough: Callable[[], bool] = lambda: False) -> int | None:
+    """Return how a process ended, None if it has not within so long, or before there is `enough`."""
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    while time.monotonic() < end and not enough():
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:
             return os.waitstatus_to_exitcode(status)
@@ -352,6 +364,7 @@ def summary(played: list[Round], took_s: float) -> str:
     return (
         f"faults: {', '.join(f'{name} {count}' for name, count in faults.most_common())}\n"
         f"{len(played)} rounds, {sum(each.starts for each in played)} starts, {sum(each.kills for each in played)} kills, "
+        f"{sum(each.orders for each in played)} orders, {sum(each.fills for each in played)} fills, "
         f"{sum(faults.values())} faults, to rest in {median:.1f} s (longest {max(rests, default=0.0):.1f} s); "
         f"{wrong} with findings; {took_s:.0f} s"
     )

@@ -101,7 +101,7 @@ class Life:
         self.keys: Counter[str] = Counter()
         self.filled = self.notional = self.commission = ZERO
         self.doubted_ns = 0
-        self.given_up = False
+        self.given_up = self.rejected = False
         self.last = type(event).__name__
 
     def take(self, event: Event, at_ns: int) -> None:
@@ -128,6 +128,7 @@ class Life:
             case OrderDenied() | OrderRejected() | OrderCancelled():
                 self.is_over = True
                 self.given_up = isinstance(event, OrderRejected) and event.concluded
+                self.rejected = self.rejected or (isinstance(event, OrderRejected) and not event.concluded)
             case OrderFilled():
                 self.keys[event.fill.fill_key] += not event.fill.inferred
                 self.filled += event.quantity

@@ -11,9 +11,15 @@ from account_kit import CASH, Believer, BrokersAccount, BrokersOrder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ordersmith.actors.events import CancelReason, OrderCancelled, OrderCancelRequested, OrderInDoubt
+from ordersmith.actors.events import (
+    CancelReason,
+    OrderCancelled,
+    OrderCancelRequested,
+    OrderInDoubt,
+    OrderReplaceRequested,
+)
 from ordersmith.actors.machines.reconcile import Repairs, differences, external_of, reconcile
-from ordersmith.actors.model import Fill, Order, Side
+from ordersmith.actors.model import Fill, Order, Side, Terms
 from ordersmith.actors.ports import BrokerOrderState, BrokerPosition, CommandKind, Executed, OrderFound
 from ordersmith.actors.snapshots import AccountSnapshot, Difference, ExternalOrder
 
@@ -107,6 +113,17 @@ def test_an_order_that_is_not_listed_is_asked_for() -> None:
     assert (repairs.asks, repairs.absent) == (("o.0", "p.0"), ("o.0",))
     us.machines["o"].next_wire_id = "o.1"
     assert reconcile(us.beliefs(), broker.snapshot(us.number)).asks == ("o.1", "p.0")
+
+
+def test_a_replacement_of_which_there_is_no_trace_is_absent() -> None:
+    """An order that is listed by the leg before proves that its replacement was looked for; one that was made is not absent."""
+    broker = BrokersAccount([brokers("o")])
+    us = believing(broker, {"o": 0})
+    us.learn(OrderReplaceRequested("o", "o.1", Terms(D(12))))
+    assert reconcile(us.beliefs(), broker.snapshot(us.number)).absent == ("o.1",)
+    assert reconcile(us.beliefs(), broker.snapshot(us.number - 1)).absent == ()
+    broker.orders["o"].wire_id = "o.1"
+    assert reconcile(us.beliefs(), broker.snapshot(us.number)).absent == ()
 
 
 def test_what_was_never_sent_is_not_asked_for() -> None:

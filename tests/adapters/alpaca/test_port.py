@@ -311,6 +311,20 @@ async def test_a_cancel_meanwhile_stops_the_new_leg(alpaca: ScriptedAlpaca) -> N
         assert len(alpaca.seen("POST")) == 1
 
 
+async def test_a_cancel_that_was_refused_before_is_no_hindrance(alpaca: ScriptedAlpaca) -> None:
+    """An order whose cancel was refused, long ago, can be replaced."""
+    world = ScriptedWorld(alpaca)
+    async with world.host.running() as host:
+        await ready(host)
+        await resting(alpaca, host)
+        alpaca.only("DELETE", f"{ORDERS}/id-one.0", 422, body={"code": 42210000, "message": "pending"})
+        host.send(CancelRequest("one.0"))
+        await host.told(CancelRefused, "one.0")
+        cancellable(alpaca)
+        host.send(REPLACE)
+        await host.told(Replaced, "one.1")
+
+
 # --- The session -------------------------------------------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ from scripted_alpaca import ScriptedAlpaca, Seen, order_row, scripted_alpaca
 from scripted_world import ScriptedWorld, ready
 
 from ordersmith.actors.model import Side
-from ordersmith.actors.ports import CashMovement
+from ordersmith.actors.ports import CashKind, CashMovement
 from ordersmith.actors.snapshots import AccountSnapshot, SnapshotFailed
 from ordersmith.adapters.alpaca.activities import begin, text_of
 
@@ -86,6 +86,21 @@ async def test_activities_are_read_to_the_end(alpaca: ScriptedAlpaca) -> None:
         await ready(host)
         await read(host, text_of(begin(world.clock.now_ns())))
         assert len({report.activity_id for report in host.reports if isinstance(report, CashMovement)}) == 250
+
+
+async def test_an_activity_of_an_unknown_type_is_told_and_noted_once(
+    alpaca: ScriptedAlpaca, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A type that nobody knows moves its cash as OTHER, and is in the log once, however often it is listed."""
+    alpaca.only("GET", OTHERS, body=[{"id": "n1", "activity_type": "NEWWORD", "date": "2026-11-22", "net_amount": "5"}])
+    world = ScriptedWorld(alpaca)
+    async with world.host.running() as host:
+        await ready(host)
+        first = await read(host, text_of(begin(world.clock.now_ns())))
+        await read(host, first.cursor)
+        (moved,) = [report for report in host.reports if isinstance(report, CashMovement)]
+        assert (moved.kind, moved.amount) == (CashKind.OTHER, 5)
+        assert caplog.text.count("unknown type") == 1
 
 
 async def test_a_fill_while_the_account_is_read_makes_it_be_read_again(alpaca: ScriptedAlpaca) -> None:

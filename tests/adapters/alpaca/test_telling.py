@@ -219,7 +219,7 @@ def test_a_bust_of_an_unknown_execution_is_looked_up() -> None:
         ("done_for_day", "done_for_day", None),
         ("pending_cancel", "pending_cancel", None),
         ("suspended", "suspended", None),
-        ("held", "held", None),
+        ("held", "held", Accepted),
     ],
 )
 def test_what_an_event_is_told_as(event: str, status: str, kind: type | None) -> None:

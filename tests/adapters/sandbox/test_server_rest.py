@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import socket
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -224,3 +226,16 @@ def test_delays_of_the_broker_pass_by_themselves() -> None:
         assert order["status"] in ("accepted", "pending_new")
         sandbox.wait_for(lambda client: client.orders()[0]["status"] == "filled")
         assert [update["event"] for update in sandbox.updates()][-1] == "fill"
+
+
+def test_a_client_that_is_gone_in_the_middle_of_a_request_is_no_news(
+    sandbox: SandboxClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing is done, nothing is said of it, and who comes next is served."""
+    with socket.create_connection(("127.0.0.1", sandbox.port)) as half:
+        half.sendall(b'POST /v2/orders HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99\r\n\r\n{"symbol": "AAPL"')
+        sandbox.state()
+    sandbox.state()
+    taken = sandbox.submit(symbol="AAPL", qty="1", side="buy")
+    assert [order["id"] for order in sandbox.orders()] == [taken["id"]]
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
