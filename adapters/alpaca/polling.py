@@ -33,6 +33,7 @@ class Polling:
         self._grace_ns = grace_ns
         self._told: dict[str, None] = {}
         self._awaited: dict[str, int] = {}
+        self._missed_ns = 0
 
     def spoke(self) -> None:
         """The stream said something, whatever it was."""
@@ -64,9 +65,13 @@ class Polling:
         facts = tuple(fact for fact, seen_ns in self._awaited.items() if seen_ns + self._grace_ns <= now_ns)
         if not facts:
             return Missed()
+        is_again = any(
+            self._awaited[fact] >= self._missed_ns for fact in facts
+        )  # else seen before the last miss, and part of it
         for fact in facts:
             self.told(fact)
-        self.misses += 1
+        self._missed_ns = now_ns
+        self.misses += is_again
         return Missed(facts, self.misses >= MISSES)
 
     def restart(self) -> None:

@@ -13,6 +13,7 @@ from scripted_world import ScriptedWorld, ready
 from ordersmith.actors.ports import BrokerOrderState, Disconnect, Disconnected
 from ordersmith.actors.snapshots import AccountSnapshot, ReadDue, SnapshotFailed, SyncAccount
 from ordersmith.adapters.alpaca.budget import Budget, Priority
+from ordersmith.adapters.alpaca.polling import SECOND_NS, Polling
 
 pytestmark = pytest.mark.anyio
 
@@ -104,3 +105,14 @@ def test_a_limit_that_no_header_states_is_kept() -> None:
         budget.ended(now_ns)
         sent += 1
     assert sent <= 10
+
+
+def test_one_gap_that_two_polls_have_seen_is_missed_once() -> None:
+    """Facts of one moment that two polls saw, one shortly after the other, are no proof that the stream is mute; a later one is."""
+    polling = Polling(2 * SECOND_NS)
+    polling.saw(["a"], SECOND_NS)
+    polling.saw(["b"], SECOND_NS + SECOND_NS // 2)
+    assert polling.missed(3 * SECOND_NS) == (("a",), False)
+    assert polling.missed(3 * SECOND_NS + SECOND_NS // 2) == (("b",), False)
+    polling.saw(["c"], 6 * SECOND_NS)
+    assert polling.missed(8 * SECOND_NS) == (("c",), True)
