@@ -247,6 +247,8 @@ def scripted_alpaca() -> Iterator[ScriptedAlpaca]:
         alpaca._loop.call_soon_threadsafe(leave[0].set)
         thread.join(PATIENCE_S)
         assert not thread.is_alive()
-        with warnings.catch_warnings():  # of connections that were accepted at the last moment, and that no loop closes any more
+        with (
+            warnings.catch_warnings()
+        ):  # of connections that were accepted at the last moment, and that no loop closes any more
             warnings.simplefilter("ignore", ResourceWarning)
             gc.collect()
