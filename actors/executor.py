@@ -88,6 +88,14 @@ class OrderExecutor(ABC):
         """
 
     @abstractmethod
+    async def quantity_for(self, symbol: str, notional: Decimal | int | str) -> Decimal:
+        """Return how many shares `notional` currency buys now: at the ask, else at the last price, in whole lots, rounded down.
+
+        Fractions of a share where the symbol is traded in fractions. So an order by its worth is one whose quantity is
+        known, and can be reserved. Raises OrderCommandError for a symbol that is not tradable or has no price.
+        """
+
+    @abstractmethod
     async def flatten(self) -> list[OrderStatus]:
         """Cancel everything that is open, then close every position, also while trading is halted.
 

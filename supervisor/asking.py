@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Any
 
 from ..actors.actor import ReplyTo
 from ..actors.errors import ExecutorFailed, OrderCommandError
 from ..actors.executor import OrderExecutor
-from ..actors.machines.rebalance import generate_orders
+from ..actors.machines.rebalance import generate_orders, quantity_worth
 from ..actors.messages import (
     CancelOrders,
     Change,
@@ -30,7 +30,10 @@ from ..actors.messages import (
     SubmitOrders,
     Unknown,
 )
-from ..actors.model import AccountInfo, Order, OrderStatus, Position, TradingState, exact
+from ..actors.model import AccountInfo, Instrument, Order, OrderStatus, Position, TradingState, exact
+from ..actors.ports import MarketData
+from ..actors.quotes import as_price
+from .dispatcher import ARITHMETIC
 
 NO_ANSWER: Any = None
 """The `reply_to` of a request before whoever hands it over has filled it in."""
@@ -44,6 +47,10 @@ class AskingExecutor(OrderExecutor):
     @abstractmethod
     async def _ask(self, actor: str, request: Callable[[ReplyTo], Any]) -> Any:
         """Ask an actor and return what it answered, `judged`."""
+
+    @abstractmethod
+    async def _market_of(self, symbol: str) -> tuple[MarketData, Instrument | None]:
+        """Return the prices, once that of the symbol is known or is not to be had, and the symbol's rules."""
 
     @abstractmethod
     def _with_id(self, order: Order) -> Order:
@@ -101,6 +108,25 @@ class AskingExecutor(OrderExecutor):
             "rebalancer", lambda to: SetTargets(quantities, close_others, reply_to=to)
         )
         return statuses
+
+    async def quantity_for(self, symbol: str, notional: Decimal | int | str) -> Decimal:
+        money = exact(notional, "notional")
+        if not money.is_finite() or money <= 0:
+            raise OrderCommandError(
+                f"notional: {notional!r} buys nothing; give an amount above 0, such as 500 or '99.50'"
+            )
+        prices, instrument = await self._market_of(symbol)
+        quote = prices.quotes.get(symbol)
+        price = None if quote is None else as_price(quote.ask)
+        price = price or prices.last_price(symbol)
+        if instrument is None or not instrument.tradable:
+            raise OrderCommandError(f"symbol: {symbol} is not tradable here")
+        if price is None or not price.is_finite() or price <= 0:
+            raise OrderCommandError(
+                f"symbol: {symbol} has no price yet; without one nobody knows how many shares that are"
+            )
+        with localcontext(ARITHMETIC):
+            return quantity_worth(money, price, instrument.lot)
 
     async def flatten(self) -> list[OrderStatus]:
         statuses: list[OrderStatus] = await self._ask("rebalancer", Flatten)

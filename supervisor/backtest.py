@@ -92,7 +92,7 @@ class Backtest:
         self.bars = 0
         self.last_bars: Bars | None = None
         self.left = dict.fromkeys(OrderState, 0)
-        instruments = instruments_of(settings, feed.symbols)
+        self.instruments = instruments = instruments_of(settings, feed.symbols)
         with localcontext(ARITHMETIC):  # its constants are made now, and not with the host's precision
             sessions = getattr(feed, "schedule", None)  # a host's own feed need not know any
             self.exchange = SimulatedExchange(exchange_rules(settings), instruments, ACCOUNT, sessions)

@@ -72,6 +72,9 @@ class BlockingCalls(ABC):
     ) -> list[OrderStatus]:
         return self._outcome(self._executor.set_targets(targets, close_others=close_others))
 
+    def quantity_for(self, symbol: str, notional: Decimal | int | str) -> Decimal:
+        return self._outcome(self._executor.quantity_for(symbol, notional))
+
     def flatten(self) -> list[OrderStatus]:
         return self._outcome(self._executor.flatten())
 

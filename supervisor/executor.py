@@ -15,7 +15,8 @@ from msgspec.structs import replace
 from ..actors.actor import ReplyTo
 from ..actors.bars import Bars
 from ..actors.errors import ConfigError, ExecutorClosed, UsageError
-from ..actors.model import Order, as_datetime
+from ..actors.model import Instrument, Order, as_datetime
+from ..actors.ports import MarketData
 from ..actors.strategy import Strategy
 from ..adapters.market_data import feed_from
 from ..config import InvalidSettings, Settings, load
@@ -143,6 +144,10 @@ class BacktestExecutor(AskingExecutor):
     async def _ask(self, actor: str, request: Callable[[ReplyTo], Any]) -> Any:
         self.begin()
         return judged(actor, self._backtest.ask(actor, request))
+
+    async def _market_of(self, symbol: str) -> tuple[MarketData, Instrument | None]:
+        self.begin()
+        return self._backtest.prices, self._backtest.instruments.get(symbol)
 
     def _with_id(self, order: Order) -> Order:
         return self._backtest.with_id(order)

@@ -27,7 +27,8 @@ from msgspec.structs import replace
 from ..actors.actor import ReplyTo
 from ..actors.errors import ExecutorClosed, UsageError
 from ..actors.messages import ResolveOrder
-from ..actors.model import Order, OrderStatus, TradingState, as_datetime, exact, exactly
+from ..actors.model import Instrument, Order, OrderStatus, TradingState, as_datetime, exact, exactly
+from ..actors.ports import MarketData
 from ..actors.snapshots import ResolveSymbol
 from ..actors.strategy import Strategy
 from ..adapters.market_data import feed_from
@@ -204,6 +205,11 @@ class LiveExecutor(AskingExecutor):
         if self._showing.turns is not None:
             await self._settled()
         return answer
+
+    async def _market_of(self, symbol: str) -> tuple[MarketData, Instrument | None]:
+        core = self._runtime().core
+        await self._system.prices_of([symbol])
+        return core.prices.known, core.plan.instruments.get(symbol)
 
     def _with_id(self, order: Order) -> Order:
         order = exactly(order)

@@ -35,6 +35,11 @@ def scaled(target: Target, ratio: Decimal) -> Target:
     return msgspec.structs.replace(target, quantity=wanted.quantize(places, rounding=ROUND_DOWN))
 
 
+def quantity_worth(notional: Decimal, price: Decimal, lot: Decimal) -> Decimal:
+    """Return how many shares `notional` currency pays for at a price: whole lots, never more than it pays for."""
+    return notional // (price * lot) * lot
+
+
 class Holding(msgspec.Struct, frozen=True):
     """One symbol as the plan sees it: signed `position`, and what all open orders would add if they filled."""
 
