@@ -75,9 +75,7 @@ class AlpacaBroker:
             want(new)
 
     async def open(self, last_ns: int) -> None:
-        """Reveal the keys, so that one that is missing is told before anything begins, and load the sessions. Raises ConfigError."""
-        self._access.key.reveal()
-        self._access.secret.reveal()
+        """Load the sessions. Raises ConfigError."""
         self._sessions = await anyio.to_thread.run_sync(sessions_of, self._settings)
 
     async def close(self) -> None:

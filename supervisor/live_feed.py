@@ -12,7 +12,7 @@ from ..actors.quotes import Quote
 from ..adapters.calendar import SessionSchedule, load_schedule
 from ..adapters.io_actor import IoActor
 from ..config import Settings
-from .price_source import access_of
+from .price_source import access_of, require_keys
 
 NO_CALENDAR = "XNYS"
 """The sessions of US stocks, where the settings name no others."""
@@ -38,7 +38,8 @@ FeedOf = Callable[[tuple[str, ...], Told, SessionSchedule], IoActor]
 
 
 def alpaca_feed(settings: Settings) -> FeedOf:
-    """Return what makes Alpaca's feed; incarnations share what must outlive them. Raises ConfigError without its SDK."""
+    """Return what makes Alpaca's feed; incarnations share what must outlive them. Raises ConfigError without SDK or keys."""
+    require_keys(settings)
     access = access_of(settings)
     from ..adapters.alpaca.feed import FeedMemory, LiveFeed, Surroundings
 

@@ -40,7 +40,7 @@ from .input_log import InputLog
 from .inputs import Posted
 from .live import LiveRuntime
 from .live_parts import Boot
-from .price_source import ALPACA, require_sdk
+from .price_source import ALPACA, require_keys
 from .prices import Prices
 from .status import machines_of
 from .tree import Plan
@@ -102,7 +102,7 @@ def _paper(settings: Settings) -> BrokerOf:
 def _alpaca(settings: Settings, armed: Armed | None = None) -> BrokerOf:
     from .alpaca_broker import AlpacaBroker
 
-    require_sdk()
+    require_keys(settings)
     if armed is None and not settings.execution.alpaca.paper:
         raise ConfigError(
             "execution.alpaca.paper: found false, but execution.mode is paper; accepted: true, or mode: live"

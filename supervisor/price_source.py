@@ -15,7 +15,7 @@ from ..actors.bars import Bars
 from ..actors.errors import ConfigError
 from ..adapters.alpaca.access import Access, access
 from ..adapters.market_data import load_bars
-from ..config import Settings
+from ..config import InvalidSettings, Settings
 
 if TYPE_CHECKING:
     from ..adapters.bar_feed import BarFeed
@@ -68,6 +68,20 @@ def access_of(settings: Settings) -> Access:
     )
 
 
+def require_keys(settings: Settings) -> None:
+    """Raise ConfigError where the SDK or a key is missing, with all that are."""
+    require_sdk()
+    alpaca = settings.execution.alpaca
+    missing = []
+    for secret in (alpaca.api_key, alpaca.api_secret):
+        try:
+            secret.reveal()
+        except InvalidSettings as error:
+            missing.append(str(error))
+    if missing:
+        raise ConfigError("\n".join(missing))
+
+
 def require_sdk() -> None:
     """Raise ConfigError where the SDK is not installed."""
     if find_spec("alpaca") is None:
@@ -80,6 +94,7 @@ def past_prices(settings: Settings) -> BarFeed:
     if data.provider == ALPACA:
         from ..adapters.alpaca.history import alpaca_bars
 
+        require_keys(settings)
         return alpaca_bars(access_of(settings), data, settings.resolve(data.cache), base=settings.base)
     if data.path is None:
         raise ConfigError(

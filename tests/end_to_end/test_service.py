@@ -295,9 +295,10 @@ def test_a_folder_without_rights_is_named(service, tmp_path):
     ("words", "said"),
     [
         (LIVE, "type the id of the account: ordersmith run CONFIG --live ACCOUNT"),
-        ((*LIVE, "--live", "U123"), "has no adapter for yet"),
+        ((*LIVE, "--live", "U123"), "ALPACA_API_SECRET is not set"),
         (("--live", "U123"), "--live: found 'U123', but execution.mode is paper"),
-        (("--set", "execution.provider=alpaca"), "has no adapter for yet"),
+        (("--set", "execution.provider=ib"), "has no adapter for yet"),
+        (("--set", "execution.provider=alpaca"), "data.symbols: found none"),
         (("--set", "execution.mode=backtest"), "execution.mode: found backtest"),
         (("--set", "strategy.path=null"), "strategy.path"),
         (("--set", "data.path=nothing.csv"), "nothing.csv"),

@@ -141,12 +141,15 @@ def test_closing_twice_is_closing_once(folder: Path) -> None:
     assert ended_in_order(folder)
 
 
-def test_what_keeps_it_from_opening_is_raised(folder: Path) -> None:
+def test_what_keeps_it_from_opening_is_raised(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the caller's thread, as one error; then there is no thread left."""
+    monkeypatch.delenv("ALPACA_API_KEY", raising=False)
     with pytest.raises(JournalError, match="nowhere"), open_blocking_executor(paper(folder / "nowhere"), data=feed()):
         pass
-    with pytest.raises(ConfigError, match="no adapter"), open_blocking_executor({"execution": {"mode": "paper"}}):
-        pass
+    for provider, words in (("ib", "no adapter"), ("alpaca", "ALPACA_API_KEY is not set")):
+        config = {"execution": {"mode": "paper", "provider": provider}}
+        with pytest.raises(ConfigError, match=words), open_blocking_executor(config):
+            pass
     assert "ordersmith executor" not in {thread.name for thread in threading.enumerate()}
 
 

@@ -8,7 +8,8 @@ import sys
 import ordersmith
 
 NAMES = """
-    AccountInfo ActorError AlpacaLiveExecutor AlpacaPaperExecutor BacktestExecutor BacktestResult Bar Bars BlockingExecutor BlockingLiveExecutor
+    AccountInfo ActorError AlpacaLiveExecutor AlpacaPaperExecutor
+    BacktestExecutor BacktestResult Bar Bars BlockingExecutor BlockingLiveExecutor
     BrokerAuthError BrokerError BrokerProtocolError BrokerUnavailable ConfigError CorporateAction CorporateActionKind DataEnded DataError
     ExecutorClosed ExecutorFailed Fill Instrument JournalError LiveExecutor Order OrderCommandError OrderExecutor OrderState
     OrderStatus OrderType OrdersmithError Overloaded PaperExecutor Position Purpose Record Settings Side Strategy StrategyError Summary
