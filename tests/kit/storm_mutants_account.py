@@ -189,8 +189,8 @@ def without(patch: Patch, *unwanted: Any) -> None:
     """Have the gate run without a check."""
 
     def wrap(before: Any) -> Any:
-        def checks_under(limits: Any, *, journal_falls_behind: bool = True) -> Any:
-            table = before(limits, journal_falls_behind=journal_falls_behind)
+        def checks_under(limits: Any, **switches: bool) -> Any:
+            table = before(limits, **switches)
             return {
                 purpose: tuple(each for each in checks if each not in unwanted) for purpose, checks in table.items()
             }

@@ -371,16 +371,21 @@ async def test_opening_can_be_cancelled(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("execution", "live", "words"),
     [
-        ({"mode": "paper"}, None, r"execution\.provider: alpaca.*no adapter for alpaca yet.*accepted: simulated"),
+        ({"mode": "paper"}, None, r"execution\.alpaca\.api_key: .*ALPACA_API_KEY is not set"),
         ({"mode": "paper", "provider": "ib"}, None, r"no adapter for ib yet"),
         ({"mode": "live", "alpaca": {"paper": False}}, None, r"execution\.mode: found live.*armed by hand"),
-        ({"mode": "live", "alpaca": {"paper": False}}, "U1", r"no adapter for alpaca yet"),
+        ({"mode": "live", "alpaca": {"paper": False}}, "U1", r"ALPACA_API_SECRET is not set"),
+        ({"mode": "live", "alpaca": {"paper": True}}, "U1", r"execution\.alpaca\.paper: found true"),
         ({"mode": "paper", "provider": "simulated"}, "U1", r"--live: found 'U1'.*paper"),
         ({"mode": "backtest"}, "U1", r"--live: found 'U1'.*backtest"),
     ],
 )
-async def test_the_mode_decides_what_is_opened(execution: dict[str, Any], live: str | None, words: str) -> None:
-    """What this version cannot trade with, and live mode that nobody armed, are refused by name before anything is made."""
+async def test_the_mode_decides_what_is_opened(
+    execution: dict[str, Any], live: str | None, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What this version cannot trade with, keys that are missing, and live mode that nobody armed, are refused by name before anything is made."""
+    for name in ("ALPACA_API_KEY", "ALPACA_API_SECRET"):
+        monkeypatch.delenv(name, raising=False)
     with pytest.raises(ConfigError, match=words):
         async with open_executor({"execution": execution}, data=feed(), live=live):
             pass
