@@ -383,7 +383,7 @@ async def test_opening_can_be_cancelled(folder: Path) -> None:
 async def test_the_mode_decides_what_is_opened(
     execution: dict[str, Any], live: str | None, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What this version cannot trade with, keys that are missing, and live mode that nobody armed, are refused by name before anything is made."""
+    """An adapter that is missing, keys that are missing, and live mode that nobody armed, are refused by name, and nothing is made."""
     for name in ("ALPACA_API_KEY", "ALPACA_API_SECRET"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(ConfigError, match=words):
