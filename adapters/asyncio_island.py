@@ -200,6 +200,17 @@ async def _outcome(function: Callable[[*Arguments], Awaitable[T]], *arguments: *
     return lambda: result
 
 
+def heed_cancellation() -> None:
+    """Raise the cancellation that the running task was asked for, if something on the way has lost it.
+
+    `asyncio.wait_for` of Python 3.11 loses one that comes together with a result. Code that is called from a library's loop
+    around it asks here; our own uses `asyncio.timeout`, which loses none.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 def _raiser(error: Exception) -> Callable[[], NoReturn]:
     def fail() -> NoReturn:
         raise error

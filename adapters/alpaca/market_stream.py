@@ -17,6 +17,7 @@ import msgspec
 from alpaca.data.live import StockDataStream
 
 from ...actors.errors import OrdersmithError
+from ..asyncio_island import heed_cancellation
 from .access import Access
 
 OPEN_S = 10.0
@@ -146,6 +147,7 @@ class MarketStream(StockDataStream):
             await socket.send(msgspec.msgpack.encode(message))
 
     async def _dispatch(self, msg: dict[str, Any]) -> None:
+        heed_cancellation()
         kind = msg.get("T")
         if kind in DATA:
             if isinstance(msg.get("S"), str):

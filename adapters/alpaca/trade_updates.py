@@ -21,6 +21,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.legacy.exceptions import InvalidStatusCode
 
 from ...actors.errors import BrokerAuthError, BrokerUnavailable
+from ..asyncio_island import heed_cancellation
 from .access import Access
 
 STREAM = "trade_updates"
@@ -93,7 +94,8 @@ class TradeUpdates:
         if self._task is None:
             return
         try:
-            await asyncio.wait_for(self._ended.wait(), 2 * CLOSE_S)
+            async with asyncio.timeout(2 * CLOSE_S):
+                await self._ended.wait()
         except TimeoutError:
             self._task.cancel()
             await self._ended.wait()
@@ -102,7 +104,8 @@ class TradeUpdates:
         """Say goodbye, within a time, and close the socket whatever happens meanwhile."""
         socket = self._stream.socket
         try:
-            await asyncio.wait_for(self._stream.close(), 2 * CLOSE_S)
+            async with asyncio.timeout(2 * CLOSE_S):
+                await self._stream.close()
         except Exception:  # noqa: BLE001, S110 - it is over; what the goodbye came to is nobody's business
             pass
         finally:
@@ -142,6 +145,7 @@ class _OneConnection(TradingStream):
             raise BrokerAuthError("Alpaca refused the key for the stream of trade updates") from None
 
     async def _dispatch(self, msg: dict[str, Any]) -> None:
+        heed_cancellation()
         if msg.get("stream") == "listening":
             streams = (msg.get("data") or {}).get("streams") or []
             if STREAM not in streams:

@@ -134,7 +134,8 @@ class Link:
         """Return when all has left, or after a moment: nobody waits long for a slow reader, nor at all for a paused one."""
         if not self.silent and self._loop.time() >= self._paused_until:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._out.join(), FLUSH_S)
+                async with asyncio.timeout(FLUSH_S):
+                    await self._out.join()
 
     def _let_go(self, payload: Payload) -> None:
         if payload in self._held:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from itertools import pairwise
@@ -201,6 +202,30 @@ async def test_a_cancelled_connection_does_not_outlive_its_call(server) -> None:
             group.cancel_scope.cancel()
         await seen(server, lambda s: s.connections[0].is_closed)
         assert island.open
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_cancellation_that_comes_with_a_message_is_heeded(server) -> None:
+    """`asyncio.wait_for` of Python 3.11, in the SDK's loop, loses it: the stream would go on, in the only slot that the account has."""
+
+    def hand_over(kind, said) -> None:
+        if kind == "up":
+            receive = stream._ws.recv
+
+            async def receive_as_it_is_cancelled():
+                message = await receive()
+                asyncio.get_running_loop().call_soon(serving.cancel)
+                return message
+
+            stream._ws.recv = receive_as_it_is_cancelled
+
+    stream = MarketStream(server.access(), ["AAPL"], hand_over)
+    serving = asyncio.create_task(stream.serve())
+    await subscribed(server)
+    server.send(quote(5.0, time.time_ns()))
+    with pytest.raises(asyncio.CancelledError), anyio.fail_after(5):
+        await serving
+    await seen(server, lambda s: s.connections[0].is_closed)
 
 
 async def test_a_stream_without_symbols_is_refused() -> None:

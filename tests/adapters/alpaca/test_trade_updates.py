@@ -104,6 +104,30 @@ async def test_a_stream_that_is_cancelled_while_it_connects_leaves_no_socket(alp
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_cancellation_that_comes_with_an_update_is_heeded(alpaca: ScriptedAlpaca) -> None:
+    """`asyncio.wait_for` of Python 3.11, in the SDK's loop, loses it: the stream would go on until somebody cancels again."""
+    up = asyncio.Event()
+    updates = TradeUpdates(alpaca.access(), Heartbeat(60.0, 60.0, 1.0), up.set, lambda update: None)
+    living = asyncio.create_task(updates.live())
+    await up.wait()
+    socket: Any = updates._stream.socket
+    receive = socket.recv
+
+    async def receive_as_it_is_cancelled() -> Any:
+        message = await receive()
+        asyncio.get_running_loop().call_soon(living.cancel)
+        return message
+
+    socket.recv = receive_as_it_is_cancelled
+    update = {"event": "new", "order": order_row()}
+    await anyio.to_thread.run_sync(alpaca.say, update, update)
+    with pytest.raises(asyncio.CancelledError), anyio.fail_after(5):
+        await living
+    await anyio.to_thread.run_sync(alpaca.wait, lambda: alpaca.sockets == 0)
+
+
+@pytest.mark.anyio
 async def test_a_stream_whose_island_stops_leaves_no_socket(alpaca: ScriptedAlpaca) -> None:
     """An island that is stopped at once takes its connection with it."""
     async with open_island(stop_s=0) as island:
