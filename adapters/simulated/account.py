@@ -32,10 +32,10 @@ class Holding:
     the position can have.
 
     The average price is `cost / basis`; reducing a position changes neither. `price` is the last close, None where that
-    is no price; `mark` is what the symbol is valued at even then: the last price that was one, or its first limit.
+    is no price; `mark` is what the symbol is valued at even then: the last price that was one, or (`is_guess`) its first limit.
     """
 
-    __slots__ = ("basis", "cost", "mark", "most_long", "most_short", "price", "quantity", "row", "symbol")
+    __slots__ = ("basis", "cost", "is_guess", "mark", "most_long", "most_short", "price", "quantity", "row", "symbol")
 
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
@@ -46,6 +46,7 @@ class Holding:
         self.basis = ZERO
         self.price: Decimal | None = None
         self.mark = ZERO
+        self.is_guess = True
         self.row: Row | None = None
 
     def fill(self, is_buy: bool, quantity: Decimal, notional: Decimal) -> None:
@@ -90,7 +91,7 @@ class Holding:
             self.price /= ratio
 
     def take_over(self, other: Holding) -> None:
-        """Add another holding's position, at its cost, and its price while this one has none."""
+        """Add another holding's position, at its cost, and its price if this one never had any."""
         moved = other.quantity
         if moved:
             size = abs(moved)
@@ -99,8 +100,8 @@ class Holding:
             self.most_short -= ZERO if bought else moved
             self.fill(bought, size, other.cost * size / other.basis)
             other.move(-moved)
-        if not self.mark:
-            self.price, self.mark = other.price, other.mark
+        if self.is_guess and other.mark:
+            self.price, self.mark, self.is_guess = other.price, other.mark, other.is_guess
 
 
 class Deficit(NamedTuple):
@@ -132,6 +133,7 @@ class Account(ABC):
             close = row[3]
             if 0.0 < close < inf:
                 holding.price = holding.mark = price = as_decimal(close)
+                holding.is_guess = False
                 return price
             holding.price = None
         return holding.price

@@ -146,8 +146,9 @@ class CorporateActions:
         account = self._account
         old = account.holdings.get(symbol)
         if old is not None:
-            account.last_price(old)
             new = account.holding(new_symbol)
+            account.last_price(old)
+            account.last_price(new)
             held = old.quantity
             new.take_over(old)
             for changed in (old, new):

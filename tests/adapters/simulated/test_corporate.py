@@ -274,6 +274,16 @@ def test_the_new_symbol_has_the_last_close_of_the_old_one(market: Any) -> None:
     assert m.exchange.buying_power() == 1000 - 50 - 20
 
 
+def test_the_limit_of_an_order_is_no_price_of_the_new_symbol(market: Any) -> None:
+    """What was held stays worth its last close, though somebody had offered more for the new symbol, which nobody had traded."""
+    m = holding(market, 100)
+    m.buy(1, "15.00", symbol="B", **GTC)
+    assert of(Cancelled, m.cancel("o2.1"))
+    power = m.exchange.buying_power()
+    next_day(m, renamed("B"), symbol="L")
+    assert m.exchange.buying_power() == power
+
+
 def test_a_change_of_symbol_cancels_open_orders(market: Any) -> None:
     """Their symbol is gone; the text names the new one."""
     m = holding(market, 100)
