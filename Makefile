@@ -3,6 +3,7 @@
 #   PYTHON  the interpreter that makes the environment      make demo PYTHON=python3.12
 #   VENV    where the environment lies                      make test VENV=.ci-venv
 #   ARGS    more arguments for the command behind a target  make test ARGS="-k dispatcher"
+#   TESTERS how many processes run tests at once            make test TESTERS=1
 #   STORM   how much of a storm                             make storm STORM="--seconds 60"
 #   ROUNDS  how many storms at a local Alpaca               make test-crash ROUNDS=50
 
@@ -11,6 +12,7 @@ PYTHON ?= $(or $(call new_enough,python3),$(call new_enough,python3.13),$(call n
 	$(call new_enough,python3.11),python3)
 VENV ?= .venv
 ARGS ?=
+TESTERS ?= 3
 STORM ?= --seeds 1250 --hours 8
 ROUNDS ?= 500
 
@@ -27,7 +29,7 @@ demo: $(VENV)/.installed-backtest ## trade target positions through real prices 
 	$(VENV)/bin/ordersmith backtest examples/rebalance.yaml --out out/demo $(ARGS)
 
 test: $(VENV)/.installed-dev ## run all tests
-	$(VENV)/bin/python -m pytest tests $(ARGS)
+	$(VENV)/bin/python -m pytest tests -n $(TESTERS) --dist worksteal $(ARGS)
 
 test-crash: $(VENV)/.installed-dev ## kill a trading process at each crash point, 20 times, and in 500 storms at a local Alpaca; trade and start for long
 	$(VENV)/bin/python tests/kit/crash_rounds.py $(ARGS)
@@ -37,7 +39,7 @@ test-crash: $(VENV)/.installed-dev ## kill a trading process at each crash point
 test-newest-sdk: $(VENV)-newest/bin/python ## run the brokers' contracts against the newest alpaca-py, in an environment of its own
 	$(VENV)-newest/bin/python -m pip install -q -c constraints.txt -e '.[dev]'
 	$(VENV)-newest/bin/python -m pip install -q --upgrade alpaca-py
-	$(VENV)-newest/bin/python -m pytest tests/contracts tests/adapters/alpaca $(ARGS)
+	$(VENV)-newest/bin/python -m pytest tests/contracts tests/adapters/alpaca -n $(TESTERS) $(ARGS)
 
 demo-paper: $(VENV)/.installed-alpaca,sandbox ## trade for a minute on a local Alpaca, and show orders, fills and positions
 	$(VENV)/bin/python examples/demo_paper.py $(ARGS)
