@@ -15,7 +15,6 @@ from ordersmith.adapters.simulated import sending
 from ordersmith.simulation.process import Process
 from ordersmith.supervisor import recovery
 from ordersmith.supervisor.commit import CommitLog
-from ordersmith.supervisor.core import Core
 from ordersmith.supervisor.dispatcher import Dispatcher
 from ordersmith.supervisor.lifecycle import Lifecycle
 from ordersmith.supervisor.timers import Timers
@@ -213,24 +212,6 @@ def approval_not_checked_after_a_halt(patch: Patch) -> None:
 @mutant("what is late is sent", faults=("RATE_LIMITED", "PARTIAL_FILL"), profile="hurricane")
 def deadline_not_looked_at(patch: Patch) -> None:
     patch.function(sending.not_to_be_sent, lambda before: lambda command, epoch, now_ns: before(command, epoch, 0))
-
-
-@mutant(
-    "what was approved under a session that is lost is sent under the next, before it is reconciled",
-    profile="hurricane",
-    faults=("RATE_LIMITED", "DISCONNECT", "FLAPPING", "DELAYED", "SNAPSHOT_FAILED", "SNAPSHOT_TORN"),
-)
-def sent_under_the_next_session(patch: Patch) -> None:
-    def wrap(before: Any) -> Any:
-        def epoch(self: Any) -> int | None:
-            if self.lifecycle.halted or self.dispatcher.log.failing:
-                return None
-            breaker = self.dispatcher.view("circuit_breaker")
-            return None if breaker is None else int(breaker.epoch)
-
-        return epoch
-
-    patch.method(Core, "epoch", wrap)
 
 
 @mutant("a command that a port died with counts as not sent")
