@@ -112,8 +112,8 @@ RECORDS_AN_ORDER = 4
 RECORDS_A_FILL = 1
 RECORDS_A_CANCEL = 2
 """Requested, done."""
-RECORDS_A_RUN = 1
-"""The broker's session began."""
+RECORDS_A_RUN = 2
+"""The broker's session was connected, and opened."""
 
 
 def check_records(result: BacktestResult, cancels: int) -> None:
