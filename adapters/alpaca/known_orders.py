@@ -8,7 +8,7 @@ say that one of them is not what it seems.
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from decimal import Decimal
 from itertools import takewhile
 from typing import NamedTuple
@@ -167,6 +167,7 @@ class KnownOrders:
         self.foreign: dict[str, None] = {}
         self.by_execution_id: dict[str, tuple[str, Decimal]] = {}
         self.highest: dict[str, int] = {}
+        self.never: dict[str, None] = {}
         self.exits: dict[str, Exit] = {}
 
     def learn(self, order: WireOrder) -> KnownOrder | None:
@@ -250,6 +251,15 @@ class KnownOrders:
         known = self.by_wire_id.get(wire_id)
         return known is not None and known.is_exit
 
+    def is_taken(self, names: Sequence[str]) -> str:
+        """Return the first of a new order's names that another order of ours bears, an exit the order's or the other way round.
+
+        To Alpaca they differ: there an exit has a client order id of its own making. "" if none is.
+        """
+        own, *exits = names
+        bears = (name for name in exits if name in self.by_wire_id and self.by_wire_id[name].broker_order_id)
+        return own if self.knows_exit(own) else next(bears, "")
+
     def is_lessened(self, order: WireOrder) -> bool:
         """Whether an exit is now for less than it was: what the exit beside it has filled is taken from it, and never given back."""
         known = self.by_id.get(order.id)
@@ -322,8 +332,15 @@ class KnownOrders:
     def was_never_there(self, wire_id: str) -> None:
         """Take note that the broker does not know a leg before one that it knows: nothing of it has filled."""
         leg = leg_of(wire_id)
-        if leg is not None:
-            self.by_wire_id.setdefault(wire_id, KnownOrder(leg, NOTHING, Amount(), is_told_ended=True))
+        if leg is None or wire_id in self.by_wire_id:
+            return
+        self.by_wire_id[wire_id] = KnownOrder(leg, NOTHING, Amount(), is_told_ended=True)
+        self.never[wire_id] = None
+        if len(self.never) > KEPT:
+            oldest = next(iter(self.never))
+            del self.never[oldest]
+            if oldest in self.by_wire_id and not self.by_wire_id[oldest].broker_order_id:
+                del self.by_wire_id[oldest]
 
     def is_superseded(self, leg: Leg) -> bool:
         """Whether a later leg of the order may exist, so that the end of this one is not the order's."""

@@ -133,10 +133,17 @@ class Session:
         elif known.state is None:
             note(logging.WARNING, "alpaca.status_unknown", wire_id=known.wire_id, status=known.order.status)
 
-    def tell_ended(self, known: KnownOrder) -> None:
-        """Say that an order is over, as a poll has found out."""
-        state = known.state
+    def tell_gone(self, known: KnownOrder) -> None:
+        """Say what became of an order that a poll has found to be over: it ended, or somebody replaced it and it works on."""
         known.is_told_ended = True
+        last = self.orders.by_wire_id.get(known.wire_id, known)
+        if last is known:
+            self._tell_ended(known)
+        else:
+            self.tell_found(last)
+
+    def _tell_ended(self, known: KnownOrder) -> None:
+        state = known.state
         if state is not None and self.teller.found(known) is not None:
             for report in restated(known):
                 self.line.post(report)

@@ -204,6 +204,11 @@ def ends_group(known: KnownOrder) -> bool:
     return known.is_final and known.order.order_class in GROUPS
 
 
+def stands_beside(known: KnownOrder) -> bool:
+    """Whether it is one of two exits, of which Alpaca cancels the one when the other fills. Of an OCO the order itself is one."""
+    return known.is_exit or known.order.order_class == "oco"
+
+
 def restated(known: KnownOrder) -> tuple[Restated, ...]:
     """Return the terms of an order that somebody else may have changed, none for any other; told twice they change nothing.
 

@@ -14,7 +14,7 @@ from .known_orders import KnownOrder
 from .polling import SECOND_NS
 from .session import Session, note
 from .stream_keeper import StreamKeeper
-from .telling import end_of, restated
+from .telling import end_of, restated, stands_beside
 from .wire import WireActivity, WireOrder, with_exits
 
 OVERLAP_NS = 120 * SECOND_NS
@@ -136,11 +136,10 @@ class Watch:
             fact = end_of(known.broker_order_id)
             if polling.knows(fact):
                 continue
-            if known.is_exit and known.state is not BrokerOrderState.DONE:
-                polling.told(
-                    fact
-                )  # the stream does not say that one is cancelled beside one that fills: alpacahq/alpaca-py#198
-                session.tell_ended(known)
+            if stands_beside(known) and known.state is not BrokerOrderState.DONE:
+                # the stream does not say that one is cancelled beside one that fills: alpacahq/alpaca-py#198
+                polling.told(fact)
+                session.tell_gone(known)
             else:
                 self._ended[fact] = known
         polling.saw((*self._rows, *self._ended), now_ns)
@@ -174,10 +173,8 @@ class Watch:
                     session.line.post(terms)
                 session.line.post(report)
                 self._note_whole(row[1])
-            if ended is not None and session.orders.by_wire_id.get(ended.wire_id) is not ended:
-                session.tell_found(session.orders.by_wire_id[ended.wire_id])  # somebody replaced it
-            elif ended is not None:
-                session.tell_ended(ended)
+            if ended is not None:
+                session.tell_gone(ended)
 
     def _note_whole(self, known: KnownOrder) -> None:
         """A filled order of which every execution is told has no end left to tell: its silence counts against nobody."""

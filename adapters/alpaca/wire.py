@@ -16,7 +16,17 @@ from ...actors.errors import BrokerProtocolError
 T = TypeVar("T")
 
 
-class WireOrder(msgspec.Struct, frozen=True, kw_only=True):
+class Wire(msgspec.Struct, frozen=True, kw_only=True):
+    """Numbers that are none ("NaN", "Infinity") make the whole of it unreadable: no sum can be made of them."""
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if isinstance(value, Decimal) and not value.is_finite():
+                raise ValueError(f"{name} {value} is no number")
+
+
+class WireOrder(Wire, frozen=True, kw_only=True):
     """An order. `notional` orders have no `qty`. `legs` are the orders of a bracket, told when asked for `nested`."""
 
     id: str
@@ -53,7 +63,7 @@ def with_exits(order: WireOrder) -> tuple[WireOrder, ...]:
     return (order, *(order.legs or ()))
 
 
-class WireUpdate(msgspec.Struct, frozen=True, kw_only=True):
+class WireUpdate(Wire, frozen=True, kw_only=True):
     """One event of the stream of trade updates, with its order as it is after the event."""
 
     event: str
@@ -67,7 +77,7 @@ class WireUpdate(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
 
 
-class WireActivity(msgspec.Struct, frozen=True, kw_only=True):
+class WireActivity(Wire, frozen=True, kw_only=True):
     """A row of the account's activities: an execution (FILL), or anything else that moved cash or shares."""
 
     id: str
@@ -87,7 +97,7 @@ class WireActivity(msgspec.Struct, frozen=True, kw_only=True):
     status: str | None = None
 
 
-class WirePosition(msgspec.Struct, frozen=True, kw_only=True):
+class WirePosition(Wire, frozen=True, kw_only=True):
     """A holding. Alpaca writes a short one with a negative quantity."""
 
     symbol: str
@@ -96,7 +106,7 @@ class WirePosition(msgspec.Struct, frozen=True, kw_only=True):
     avg_entry_price: Decimal | None = None
 
 
-class WireAccount(msgspec.Struct, frozen=True, kw_only=True):
+class WireAccount(Wire, frozen=True, kw_only=True):
     """The account."""
 
     account_number: str

@@ -130,7 +130,11 @@ class Colour(Enum):
     RED = "red"
 
 
-@pytest.mark.parametrize("value", [Strange(), Colour.RED, object(), {1, 2}, Lifecycle, build], ids=lambda value: getattr(value, "__name__", type(value).__name__))
+@pytest.mark.parametrize(
+    "value",
+    [Strange(), Colour.RED, object(), {1, 2}, Lifecycle, build],
+    ids=lambda value: getattr(value, "__name__", type(value).__name__),
+)
 def test_a_type_that_cannot_be_written_is_named(value):
     """However deep it is, the error says which type it is, and what is taken."""
     kind = type(value)
