@@ -216,6 +216,8 @@ class KnownOrders:
 
     def waits_beside(self, known: KnownOrder, listed: Container[str]) -> bool:
         """Whether it is an exit that Alpaca holds beside one of the orders listed; such a one may be on no list itself."""
+        if self.by_wire_id.get(known.wire_id) is not known:
+            return False  # somebody replaced it
         named = group_of(known.wire_id) if known.is_exit and known.order.status == "held" else None
         if named is None:
             return False
@@ -251,14 +253,16 @@ class KnownOrders:
         known = self.by_wire_id.get(wire_id)
         return known is not None and known.is_exit
 
-    def is_taken(self, names: Sequence[str]) -> str:
-        """Return the first of a new order's names that another order of ours bears, an exit the order's or the other way round.
+    def knows_other(self, names: Sequence[str]) -> str:
+        """Return the first of a new order's names, its own and its exits', that is another order's, "" if none is.
 
-        To Alpaca they differ: there an exit has a client order id of its own making. "" if none is.
+        Alpaca would take both: there an exit has another client order id. To us the two would be one.
         """
         own, *exits = names
-        bears = (name for name in exits if name in self.by_wire_id and self.by_wire_id[name].broker_order_id)
-        return own if self.knows_exit(own) else next(bears, "")
+        taken = (name for name in exits if name in self.by_wire_id and not self.by_wire_id[name].is_exit)
+        return (
+            own if self.knows_exit(own) else next((name for name in taken if self.by_wire_id[name].broker_order_id), "")
+        )
 
     def is_lessened(self, order: WireOrder) -> bool:
         """Whether an exit is now for less than it was: what the exit beside it has filled is taken from it, and never given back."""

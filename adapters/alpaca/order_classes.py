@@ -16,10 +16,12 @@ from ...actors.model import ZERO, Order, OrderType, Side
 from ...actors.order_class import ExitLeg, ExitRole, Exits, OrderClass, exit_wire_id
 from ...actors.ports import NewOrder
 from .codec import TYPE_OF, order_body, plain
-from .known_orders import leg_of
+from .known_orders import KnownOrders, leg_of
 from .rules import BAD_FIELD, BAD_TERMS, broken_class_rule
 
 CENT, FINE_CENT, ONE = Decimal("0.01"), Decimal("0.0001"), Decimal(1)
+TOO_HIGH = Decimal(1_000_000_000)
+"""No share costs as much. Far above it a price has more digits than can be reckoned with."""
 
 
 class Objection(NamedTuple):
@@ -67,6 +69,15 @@ def objection_to(command: NewOrder) -> Objection | None:
         if found is not None:
             return found
     return None
+
+
+def objection_to_names(names: tuple[str, ...], known: KnownOrders) -> Objection | None:
+    """Return why an order of these names (`wire_ids`) would be mistaken for another one, None if it would not."""
+    taken = known.knows_other(names)
+    if not taken:
+        return None
+    text = f"client_order_id: {taken!r} is the name of another order, or of an exit of one; give this one another"
+    return Objection(BAD_FIELD, text)
 
 
 HAS = {
@@ -118,7 +129,7 @@ def _terms(command: NewOrder, exits: Exits) -> Objection | None:
         TYPE_OF[order.order_type],
         order.time_in_force.value.lower(),
         order.extended_hours,
-        is_fractional=bool(order.quantity % ONE),
+        is_fractional=order.quantity != order.quantity.to_integral_value(),
         side=order.side.value.lower(),
     )
     return None if rule is None else Objection(rule.code, rule.text)
@@ -126,8 +137,8 @@ def _terms(command: NewOrder, exits: Exits) -> Objection | None:
 
 def _numbers(command: NewOrder, exits: Exits) -> Objection | None:
     for name, price in _named_prices(command.order, exits):
-        if not price.is_finite() or price <= ZERO:
-            return Objection(BAD_FIELD, f"{name} {price} is no price; it must be above 0")
+        if not (price.is_finite() and ZERO < price < TOO_HIGH):
+            return Objection(BAD_FIELD, f"{name} {price} is no price; it must be above 0, and below {TOO_HIGH}")
         unit = CENT if price >= ONE else FINE_CENT
         if price % unit:
             return Objection(BAD_TERMS, f"{name} {price} is no multiple of {unit}")

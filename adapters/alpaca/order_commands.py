@@ -26,7 +26,7 @@ from ..simulated.sending import not_to_be_sent
 from .answers import Answer, Unanswered, Unsent, Verdict, verdict_on_cancel, verdict_on_order
 from .budget import Priority
 from .known_orders import KnownOrder
-from .order_classes import body_of, objection_to, wire_ids
+from .order_classes import body_of, objection_to, objection_to_names, wire_ids
 from .session import Absence, Session
 from .wire import WireOrder, decode
 
@@ -76,7 +76,7 @@ class OrderCommands:
         if why is not None:
             self._each(names, lambda name: NotSent(name, CommandKind.NEW, why), cause)
             return
-        broken = objection_to(command)
+        broken = objection_to(command) or objection_to_names(names, session.orders)
         if broken is not None:
             self._each(names, lambda name: Rejected(name, broken.code, broken.text), cause)
             return

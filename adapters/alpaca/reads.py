@@ -17,8 +17,8 @@ from .budget import Priority
 from .codec import instant_ns
 from .courier import Courier
 from .instruments import ASSETS_PATH, ASSETS_QUERY
-from .known_orders import KnownOrder, KnownOrders
-from .legs import ORDERS_PAGE, find_entries, find_exit
+from .known_orders import KnownOrder, KnownOrders, leg_of
+from .legs import ORDERS_PAGE, find_entries, find_exit, may_be_exit
 from .stamps import wire_text
 from .wire import WireAccount, WireActivity, WireOrder, WirePosition, decode, with_exits
 
@@ -144,6 +144,17 @@ class Reads:
         if known is not None:
             await self.complete(known)
         return known
+
+    def must_ask(self, order: WireOrder) -> bool:
+        """Whether `learn` may have to ask something before it knows whose the order is, and what filled before it."""
+        orders, replaced = self._orders, order.replaces
+        known = orders.by_id.get(order.id)
+        if known is not None and known.earlier is None:
+            return True
+        if replaced and replaced not in orders.by_id and replaced not in orders.foreign:
+            return True
+        leg = leg_of(order.client_order_id) if known is None else None
+        return (leg is not None and leg.number > 0) or may_be_exit(order, orders)
 
     async def complete(self, known: KnownOrder) -> None:
         """Learn what has filled of the legs before this one. Raises BrokerError, and then nothing may be told of it."""

@@ -12,7 +12,8 @@ from typing import Any
 import anyio.to_thread
 import pytest
 from port_host import PortHost
-from scripted_alpaca import ScriptedAlpaca, Seen, order_row, scripted_alpaca
+from scripted_alpaca import ScriptedAlpaca, order_row, scripted_alpaca
+from scripted_exits import ENTRY, FILLS, ORDERS, PROFIT, STOP, Lists, entry, profit, stop
 from scripted_world import FAST, ScriptedWorld, ready
 
 from ordersmith.actors.model import Order
@@ -38,9 +39,7 @@ from ordersmith.adapters.alpaca.activities import begin, text_of
 from ordersmith.adapters.alpaca.port import PortMemory
 
 pytestmark = pytest.mark.anyio
-ORDERS, FILLS = "/v2/orders", "/v2/account/activities/FILL"
 BY_CLIENT_ID = "/v2/orders:by_client_order_id"
-ENTRY, PROFIT, STOP = "b.0", "b-tp.0", "b-sl.0"
 NOT_THERE = {"code": 40410000, "message": "order not found"}
 
 
@@ -55,42 +54,9 @@ def alpaca() -> Iterator[ScriptedAlpaca]:
         yield made
 
 
-def profit(status: str = "new", **fields: Any) -> dict[str, Any]:
-    row = order_row("77f0-1", status, id="p", side="sell", limit_price="60", order_class="bracket")
-    return {**row, "created_at": "2026-11-22T08:00:00Z", **fields}
-
-
-def stop(status: str = "held", **fields: Any) -> dict[str, Any]:
-    row = order_row("77f0-2", status, id="s", side="sell", type="stop", limit_price=None, order_class="bracket")
-    return {**row, "stop_price": "40", "created_at": "2026-11-22T08:00:00Z", **fields}
-
-
-def entry(status: str = "filled", filled: str = "10", **fields: Any) -> dict[str, Any]:
-    return order_row(ENTRY, status, filled, id="e", order_class="bracket", **fields)
-
-
 def bracket() -> NewOrder:
     exits = Exits.of(OrderClass.BRACKET, ENTRY, take_profit=Decimal(60), stop_loss=Decimal(40))
     return NewOrder(ENTRY, Order.buy("A", 10, "50"), 1 << 62, 0, exits)
-
-
-class Lists:
-    """What Alpaca lists: the open orders, and all of them with their exits beneath."""
-
-    def __init__(self, alpaca: ScriptedAlpaca, *rows: dict[str, Any]) -> None:
-        self.open: list[dict[str, Any]] = []
-        self.all = list(rows)
-        self.asked: list[Seen] = []
-        alpaca.only("GET", ORDERS, body=self._page)
-        for row in rows:
-            for each in (row, *(row.get("legs") or ())):
-                alpaca.only("GET", f"{ORDERS}/{each['id']}", body=each)
-
-    def _page(self, seen: Seen) -> list[dict[str, Any]]:
-        if seen.query["status"] == "open":
-            return self.open
-        self.asked.append(seen)
-        return self.all
 
 
 def found_second(alpaca: ScriptedAlpaca, row: dict[str, Any]) -> None:

@@ -194,6 +194,13 @@ WRONG = [
     Wrong("must be 'b-tp.0'", named("mine.0", "b-sl.0"), FIELD, by_sandbox=False),
     Wrong("must be 'b-sl.0'", named("b-tp.0", "b-tp.0"), FIELD, by_sandbox=False),
     Wrong("at most 37", command(wire_id="x" * 38 + ".0"), FIELD, by_sandbox=False),
+    Wrong(
+        "take_profit.limit_price 1E+27 is no price",
+        command(take_profit=D("1e27"), stop_loss=D(90)),
+        FIELD,
+        by_sandbox=False,
+    ),
+    Wrong("is no price", command(Order.buy("A", D("1e29"), "1e12")), FIELD, by_sandbox=False),
     Wrong("fractional", command(Order.buy("A", "1.5", "100"))),
     Wrong("extended hours", command(Order.buy("A", 10, "100", extended_hours=True))),
     Wrong("DAY or GTC", command(Order.buy("A", 10, "100", time_in_force="IOC"))),

@@ -337,6 +337,22 @@ def test_ended_orders_are_forgotten_and_open_ones_are_not(monkeypatch: pytest.Mo
     assert orders.by_wire_id["open.0"] is kept
 
 
+def test_legs_that_never_were_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replacements that were never sent do not add up, and one that came to be after all is kept."""
+    from ordersmith.adapters.alpaca import known_orders
+
+    monkeypatch.setattr(known_orders, "KEPT", 5)
+    orders = KnownOrders()
+    for number in range(1, 20):
+        orders.asked(f"o.{number}")
+        orders.never_was(f"o.{number}")
+        if number == 3:
+            there = orders.learn(order(id="late", client_order_id="o.3"))
+    assert orders.by_wire_id["o.3"] is there
+    assert len(orders.by_wire_id) == 6
+    assert "o.19" in orders.by_wire_id
+
+
 def test_a_sell_short_is_a_sale() -> None:
     """Alpaca's third side is no purchase."""
     known = KnownOrders().learn(order(side="sell_short"))
