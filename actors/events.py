@@ -275,12 +275,27 @@ class TargetOrdered(Event, frozen=True):
     quantity: Decimal
 
 
+REACHED = "REACHED"
+
+
 class TargetDropped(Event, frozen=True):
-    """A target is no longer pursued: reached, or its order ended in a way that trying again would not mend."""
+    """A target is no longer pursued: reached, or its order ended in a way that trying again would not mend.
+
+    Of one that is not reached, `held` is the position that stays, `missing` what would still have to be bought (positive) or
+    sold (negative), and `text` what was said to its last order `client_order_id`.
+    """
 
     plan: str
     symbol: str
     reason: str
+    held: Decimal | None = None
+    missing: Decimal | None = None
+    client_order_id: str = ""
+    text: str = ""
+
+    @property
+    def is_reached(self) -> bool:
+        return self.reason == REACHED
 
 
 class TradingStateChanged(Event, frozen=True):

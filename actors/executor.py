@@ -83,8 +83,10 @@ class OrderExecutor(ABC):
     ) -> list[OrderStatus]:
         """Trade towards target quantities: an absent symbol is left alone, 0 closes it, `close_others` closes the rest.
 
-        Reducers go first and increasers wait for the cash; the statuses are those of the orders that went at once. A
-        new call replaces the targets of the symbols that it names.
+        Reducers go first and increasers wait for the cash; the statuses are those of the orders that went at once, and what
+        waits is ordered after this has returned. A target is pursued until it is reached; one that is given up, because its
+        order was denied, rejected or cancelled, is a `TargetDropped` in the journal, and in paper and live mode a warning in
+        the log, with what is missing and the reason. A new call replaces the targets of the symbols that it names.
         """
 
     @abstractmethod
@@ -99,7 +101,12 @@ class OrderExecutor(ABC):
     async def flatten(self) -> list[OrderStatus]:
         """Cancel everything that is open, then close every position, also while trading is halted.
 
-        Returns the statuses of the orders that went at once: none if there was something to cancel first.
+        Returns the statuses of the orders that went at once; one that was denied has its `reason` and `text`. An empty list
+        does not say that all is closed: with orders open, all are cancelled first, and what closes the positions goes once
+        they are over, after this has returned. `get_positions()` says what is still held. A position that is given up, because
+        its order was denied, rejected or cancelled, is a `TargetDropped` in the journal, and in paper and live mode a
+        warning in the log, with the quantity that is left and the reason. Once nothing is open any more, calling it again
+        orders what is left and returns these orders.
         """
 
     @abstractmethod

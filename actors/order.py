@@ -85,6 +85,14 @@ R_EXPIRED = RANK[Proof.EXPIRED]
 R_REJECTED = RANK[Proof.REJECTED]
 
 
+def _why_not_now(machine: OrderMachine) -> str:
+    """Say why an order cannot be replaced now, and what to wait for."""
+    if machine.is_closed:
+        return f": it is {machine.state}"
+    what = "its cancel" if machine.cancel is not NO else "another command about it"
+    return f" now: {what} has no answer yet; wait for its answer, then replace again if it is still open"
+
+
 class Order(DoubtfulOrder[OrderMessage], Actor[OrderMessage]):
     """Looks after one order until it is finished."""
 
@@ -153,8 +161,7 @@ class Order(DoubtfulOrder[OrderMessage], Actor[OrderMessage]):
         machine = self.machine
         order = machine.order
         if machine.is_closed or machine.proof is not WORKING or machine.replace is not NO or machine.cancel is not NO:
-            why = f"it is {machine.state}" if machine.is_closed else "another command about it has no answer yet"
-            text = f"order {order.client_order_id} cannot be replaced: {why}"
+            text = f"order {order.client_order_id} cannot be replaced{_why_not_now(machine)}"
             refuse(self.ctx, message.reply_to, order.client_order_id, text)
             return
         terms = message.change.of(order)

@@ -295,7 +295,8 @@ class BrokerOrderState(StrEnum):
 class OrderFound(OrderReport, frozen=True):
     """The broker knows the order: its state, and the cumulative quantity and average price of its fills over all legs.
 
-    Of an open order it may say what is open, by which an order counts that no record of ours knows.
+    Of an open order it may say what is open, by which an order counts that no record of ours knows, and of which type it
+    is, if it stands by itself.
     """
 
     broker_order_id: str
@@ -307,6 +308,7 @@ class OrderFound(OrderReport, frozen=True):
     side: Side | None = None
     open_quantity: Decimal = ZERO
     limit_price: Decimal | None = None
+    order_type: OrderType | None = None
 
 
 class OrderAbsent(OrderReport, frozen=True):

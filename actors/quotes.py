@@ -6,6 +6,7 @@ from decimal import Decimal
 from math import inf, nan
 
 import msgspec
+from msgspec.structs import replace
 
 
 def as_price(value: float) -> Decimal | None:
@@ -40,3 +41,7 @@ class Quote(msgspec.Struct, frozen=True, array_like=True, gc=False):
         if last is None and self.is_sane:
             return (Decimal(repr(self.bid)) + Decimal(repr(self.ask))) / 2
         return last
+
+    def seen_by(self, now_ns: int) -> Quote:
+        """Return it as seen now, if its stamp is ahead of our clock: it would be fresh for longer than a price may be."""
+        return self if self.at_ns <= now_ns else replace(self, at_ns=now_ns)

@@ -6,12 +6,13 @@ Its decisions are in `machines/rebalance.py`.
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from .actor import Actor, Record, ReplyTo, fold, handler
 from .events import (
+    REACHED,
     CancelReason,
     OrderCancelled,
     OrderDenied,
@@ -59,17 +60,25 @@ class Working(msgspec.Struct, frozen=True):
     untouched: bool = True
 
 
+class Failure(NamedTuple):
+    """Why an order ended for good: the code, and what was said."""
+
+    client_order_id: str
+    reason: str
+    text: str
+
+
 class RebalancerState(msgspec.Struct):
     """Targets by symbol, our open order by symbol and back, symbols that wait for a flatten's cancels since when, counters for ids.
 
-    `failed` has the symbols whose order ended for good, with the reason, until their targets are dropped.
+    `failed` has the symbols whose order ended for good, and why, until their targets are dropped.
     """
 
     targets: dict[str, Target] = msgspec.field(default_factory=dict)
     working: dict[str, Working] = msgspec.field(default_factory=dict)
     symbols: dict[str, str] = msgspec.field(default_factory=dict)
     clearing: dict[str, int] = msgspec.field(default_factory=dict)
-    failed: dict[str, str] = msgspec.field(default_factory=dict)
+    failed: dict[str, Failure] = msgspec.field(default_factory=dict)
     plans: int = 0
     orders: int = 0
 
@@ -153,8 +162,8 @@ class Rebalancer(Actor[RebalancerMessage]):
     def _advance(self, reply_to: ReplyTo | None) -> None:
         """Take the next step towards all targets."""
         # All that failed, not only the one we are told of: several orders may have ended since the last step.
-        for symbol, reason in list(self.state.failed.items()):
-            self.ctx.record(TargetDropped(self.state.targets[symbol].plan, symbol, reason))
+        for symbol, failure in list(self.state.failed.items()):
+            self._drop(symbol, failure)
         pursued = {
             symbol: target
             for symbol, target in self.state.targets.items()
@@ -164,7 +173,7 @@ class Rebalancer(Actor[RebalancerMessage]):
         power = self.ctx.view("risk_gate").buying_power(self._account)
         step = plan_step(pursued, holdings, power)
         for symbol in step.reached:
-            self.ctx.record(TargetDropped(pursued[symbol].plan, symbol, "REACHED"))
+            self.ctx.record(TargetDropped(pursued[symbol].plan, symbol, REACHED))
         stale = tuple(
             self.state.working[symbol].client_order_id for symbol in step.cancel if not self._cancelling(symbol)
         )
@@ -175,6 +184,13 @@ class Rebalancer(Actor[RebalancerMessage]):
             self.ctx.tell(self.ctx.refer("desk"), SubmitOrders(orders, fresh=True, reply_to=reply_to))
         else:
             self.ctx.reply(reply_to, [])
+
+    def _drop(self, symbol: str, failure: Failure) -> None:
+        """Give up a target that is not reached, and say what of it is missing."""
+        target, held = self.state.targets[symbol], self._holding(symbol).position
+        missing = target.quantity - held
+        order_id, reason, text = failure
+        self.ctx.record(TargetDropped(target.plan, symbol, reason, held, missing, order_id, text))
 
     def _order(self, symbol: str, quantity: Decimal) -> Order:
         target = self.state.targets[symbol]
@@ -301,8 +317,8 @@ class Rebalancer(Actor[RebalancerMessage]):
             return
         symbol, order = working
         target = self.state.targets.get(symbol)
-        if target is not None and target.plan == order.plan and (reason := _reason(event)) not in TRY_AGAIN:
-            self.state.failed[symbol] = reason
+        if target is not None and target.plan == order.plan and (failure := _failure(event)).reason not in TRY_AGAIN:
+            self.state.failed[symbol] = failure
 
     def _closed(self, order_id: str) -> tuple[str, Working] | None:
         """Forget our open order; return its symbol and what we knew of it."""
@@ -320,7 +336,10 @@ def _move(by_symbol: dict[str, V], symbol: str, new: str) -> None:
         by_symbol.setdefault(new, by_symbol.pop(symbol))
 
 
-def _reason(event: OrderCancelled | OrderRejected | OrderDenied) -> str:
+def _failure(event: OrderCancelled | OrderRejected | OrderDenied) -> Failure:
+    order_id = event.client_order_id
     if isinstance(event, OrderCancelled):
-        return event.reason.value
-    return event.code if isinstance(event, OrderRejected) else event.denial.code
+        return Failure(order_id, event.reason.value, event.text)
+    if isinstance(event, OrderRejected):
+        return Failure(order_id, event.code, event.text)
+    return Failure(order_id, event.denial.code, event.denial.text)

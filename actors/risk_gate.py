@@ -34,6 +34,7 @@ from .events import (
     SessionOpened,
     TradingStateChanged,
 )
+from .machines.breaker import HaltReason, halt_words
 from .machines.broker_rules import resting
 from .machines.exposure import Exposure, usable
 from .machines.order_checks import intent_key
@@ -57,11 +58,12 @@ ONE_AT_A_TIME = Denial("REPLACE_PENDING", "another replacement of the order was 
 
 
 class GateState(msgspec.Struct):
-    """What the gate folds."""
+    """What the gate folds. `halted` says in words why trading is not active, and how it goes on."""
 
     exposure: Exposure = msgspec.field(default_factory=Exposure)
     trading_state: TradingState = TradingState.ACTIVE
     epoch: int = 0
+    halted: str = ""
 
 
 class RiskGate(Actor[GateMessage]):
@@ -163,6 +165,8 @@ class RiskGate(Actor[GateMessage]):
         )
         if account.capabilities is not None and account.capabilities.rules:
             case.resting = resting(exposure, order, self.ctx.view)
+        if state.halted:
+            case.halted = state.halted
         return case
 
     def _approve(self, order: Order) -> ApprovedOrder:
@@ -281,11 +285,14 @@ class RiskGate(Actor[GateMessage]):
 
     @fold
     def _trading_state(self, event: TradingStateChanged, record: Record) -> None:
-        self.state.trading_state, self.state.epoch = event.state, event.epoch
+        state = self.state
+        state.trading_state, state.epoch = event.state, event.epoch
+        state.halted = "" if event.state is TradingState.ACTIVE else halt_words(event.reason, event.text)
 
     @fold
     def _escalated(self, event: Escalated, record: Record) -> None:
         self.state.trading_state = TradingState.HALTED
+        self.state.halted = halt_words(HaltReason.ESCALATION, f"{event.supervisor} gave up: {event.error}")
 
 
 class GateView:

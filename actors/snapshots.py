@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from .actor import ReplyTo
-from .model import Side
+from .model import OrderType, Side
 from .ports import BrokerPosition, Command, Executed, OrderFound, Report
 
 
@@ -29,13 +29,18 @@ class SyncAccount(Command, frozen=True):
 
 
 class ExternalOrder(msgspec.Struct, frozen=True, array_like=True):
-    """An open order at the broker that is not ours. A market order has no `limit_price`."""
+    """An open order at the broker that is not ours. A market order has no `limit_price`.
+
+    `order_type` is None where it is not known, or where the order works together with others: who is no match for it then
+    is the broker's to say.
+    """
 
     broker_order_id: str
     symbol: str
     side: Side
     open_quantity: Decimal
     limit_price: Decimal | None = None
+    order_type: OrderType | None = None
 
 
 class AccountSnapshot(Report, frozen=True):

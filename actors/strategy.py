@@ -27,6 +27,7 @@ from .events import (
     OrderReplaceRefused,
     OrderRestated,
 )
+from .given import by_symbol, id_given, ids_given
 from .machines.order import OrderMachine
 from .machines.rebalance import generate_orders
 from .messages import CancelOrders, Change, ReplaceOrder, SetTargets, SubmitOrders
@@ -73,7 +74,7 @@ class Strategy:
 
     def cancel(self, *client_order_ids: str) -> None:
         """Cancel orders; one that is closed stays as it is."""
-        self._host.tell_desk(CancelOrders(client_order_ids))
+        self._host.tell_desk(CancelOrders(ids_given(client_order_ids)))
 
     def replace(
         self,
@@ -86,7 +87,7 @@ class Strategy:
     ) -> None:
         """Change an open order. `quantity` is the new total, fills included; `trail` is in the unit that the order has."""
         change = Change.given(quantity, limit_price, stop_price, trail)
-        self._host.tell_desk(ReplaceOrder(client_order_id, change))
+        self._host.tell_desk(ReplaceOrder(id_given(client_order_id), change))
 
     def set_targets(self, targets: Mapping[str, Decimal | int | str], *, close_others: bool = False) -> None:
         """Trade towards target quantities: an absent symbol is left alone, 0 closes, `close_others` closes the rest.
@@ -121,7 +122,7 @@ class Strategy:
 
     def status(self, client_order_id: str) -> OrderStatus | None:
         """Return what is known of an order, None if it is not in memory any more (or not yet)."""
-        return self._host.status(client_order_id)
+        return self._host.status(id_given(client_order_id))
 
 
 TOLD_KEPT = 1000
@@ -258,7 +259,7 @@ class StrategyHost(Actor[Start | Bars | OrderNews]):
         return order_id
 
     def set_targets(self, targets: Mapping[str, Decimal | int | str], *, close_others: bool) -> None:
-        quantities = {symbol: exact(quantity, symbol) for symbol, quantity in targets.items()}
+        quantities = {symbol: exact(quantity, symbol) for symbol, quantity in by_symbol(targets, "targets").items()}
         self.ctx.tell(self.ctx.refer("rebalancer"), SetTargets(quantities, close_others, self._name))
 
     def tell_desk(self, message: Any) -> None:

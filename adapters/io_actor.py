@@ -47,6 +47,9 @@ class Line(Protocol):
     def epoch(self) -> int | None:
         """Return the present trading epoch, None while nothing may be sent; ask immediately before a write."""
 
+    def standstill(self) -> str:
+        """Say why nothing may be sent, "" while `epoch` has one."""
+
     @property
     def now_ns(self) -> int:
         """The time of the runtime's clock."""

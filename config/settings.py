@@ -184,7 +184,7 @@ class DataSettings(Section, frozen=True, kw_only=True):
     interval: Seconds | None = None
     """Seconds of a bar; None: found from the data."""
     calendar: CalendarName | None = None
-    """Exchange calendar with the sessions, half days and holidays, such as XNYS; None: sessions are the days that the data have."""
+    """Exchange calendar with sessions, half days and holidays: XNYS, "24/7"; None: the days that the data have, live prices XNYS."""
     extended_hours: bool = False
     """Whether intraday bars before and after a session's regular hours are kept; needs `calendar`."""
     corporate_actions: FilePath | None = None

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -30,6 +30,18 @@ EXAMPLE = Path(__file__).with_name("alpaca-paper.yaml")
 SYMBOLS = ("AAPL", "MSFT", "NVDA")
 ORDERS_SHOWN = 12
 LOOK_EVERY_S = 10
+BAR_S = 3
+"""How long a bar lasts that stands for a minute. An order a symbol and bar, and what is asked about them, is well within 200 requests."""
+BARS = 4
+"""How many of them the strategy takes its means over: it trades from the fourth on."""
+
+WHY: dict[str, Callable[[dict[str, Any]], str]] = {
+    "OrderDenied": lambda record: f"refused before it was sent: {record['denial'][1]}",
+    "OrderRejected": lambda record: f"rejected: {record['text']}",
+    "OrderCancelled": lambda record: f"never sent: {record['text'] or record['reason']}",
+    "OrderInDoubt": lambda record: f"in doubt: {record['reason']}",
+}
+"""What our journal says of an order that the broker does not know."""
 
 
 def main() -> int:
@@ -55,8 +67,8 @@ def main() -> int:
 
 @contextmanager
 def sandbox(folder: Path) -> Iterator[dict[str, Any]]:
-    """Run a local Alpaca, whose bars last a second, and yield what it says of itself."""
-    words = ["sandbox", "--alpaca", "0", "--json", "--speed", "60", "--symbols", ",".join(SYMBOLS)]
+    """Run a local Alpaca, whose bars are short, and yield what it says of itself."""
+    words = ["sandbox", "--alpaca", "0", "--json", "--speed", str(60 // BAR_S), "--symbols", ",".join(SYMBOLS)]
     words += ["--account", str(folder / "account.json"), "--partial-fills", "0.3"]
     process = subprocess.Popen([*ORDERSMITH, *words], stdout=subprocess.PIPE, text=True)
     try:
@@ -75,6 +87,7 @@ def settings(broker: dict[str, Any], journal: Path) -> dict[str, Any]:
     read["execution"]["alpaca"] = {"api_key": broker["key"], "api_secret": broker["secret"], **broker["addresses"]}
     read["data"] = {"symbols": list(SYMBOLS)}
     read["strategy"]["path"] = str(EXAMPLE.with_name("reversion.py")) + ":MeanReversion"
+    read["strategy"]["parameters"]["bars"] = BARS
     read["journal"]["path"] = str(journal)
     read["service"] = {"on_stop": "cancel"}
     return read
@@ -99,23 +112,25 @@ def show(console: Console, journal: Path, broker: dict[str, Any]) -> None:
     orders: dict[str, dict[str, Any]] = {}
     for record in records(journal):
         if record["event"] == "OrderSubmitted":
-            begun = {"fills": 0, "filled": Decimal(0), "paid": Decimal(0)}
+            begun = {"fills": 0, "filled": Decimal(0), "paid": Decimal(0), "why": "it was not sent yet"}
             orders[record["client_order_id"]] = {**record["order"], **begun}
         elif record["event"] == "OrderFilled":
             order = orders[record["client_order_id"]]
             order["fills"] += 1
             order["filled"] += Decimal(record["quantity"])
             order["paid"] += Decimal(record["notional"])
-    table = Table(
-        box=SIMPLE, title=f"{len(orders)} orders; the last {min(len(orders), ORDERS_SHOWN)}", title_justify="left"
-    )
+        elif record["event"] in WHY:
+            orders[record["client_order_id"]]["why"] = WHY[record["event"]](record)
+    unsent = sum(order_id not in theirs for order_id in orders)
+    title = f"{len(orders)} orders, {unsent} of them not sent; the last {min(len(orders), ORDERS_SHOWN)}"
+    table = Table(box=SIMPLE, title=title, title_justify="left")
     for heading in ("order", "side", "symbol", "quantity", "fills", "filled", "at", "the broker says"):
         table.add_column(heading, justify="right" if heading in {"quantity", "fills", "filled", "at"} else "left")
     for order_id, order in list(orders.items())[-ORDERS_SHOWN:]:
         filled = order["filled"]
         price = f"{order['paid'] / filled:.4f}" if filled else ""
         told = theirs.get(order_id)
-        said = "it was never sent" if told is None else f"{told['status']}, {told['filled_qty']} filled"
+        said = order["why"] if told is None else f"{told['status']}, {told['filled_qty']} filled"
         cells = (order_id, order["side"], order["symbol"], order["quantity"], order["fills"], filled, price)
         table.add_row(*map(str, cells), said)
     console.print(table)

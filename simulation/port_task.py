@@ -42,6 +42,9 @@ class PortTask:
     def epoch(self) -> int | None:
         return self._process.core.epoch() if self._process.alive else None
 
+    def standstill(self) -> str:
+        return str(self._process.core.standstill()) if self._process.alive else "the process has ended"
+
     def done(self, command: Command) -> None:
         self.in_hand = [each for each in self.in_hand if each[0] is not command]
 

@@ -64,6 +64,8 @@ class Line(Protocol):
 
     def epoch(self) -> int | None: ...
 
+    def standstill(self) -> str: ...
+
     def done(self, command: Command) -> None: ...
 
 
@@ -147,7 +149,7 @@ class Wire:
             self._write(line, *self._held.popleft())
 
     def _write(self, line: Line, command: Any, cause: int) -> None:
-        refusal = not_to_be_sent(command, line.epoch(), line.now_ns)
+        refusal = not_to_be_sent(command, line.epoch(), line.now_ns, line.standstill())
         if refusal is not None:
             self._say(line, refusal, cause)
             line.done(command)

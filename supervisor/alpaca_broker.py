@@ -42,6 +42,7 @@ class AlpacaBroker:
 
         self.clock = WallClock()
         self._access = access_of(settings)
+        self.address = self._access.base_url
         self._memory = PortMemory()
         self._symbols = dict.fromkeys(feed.symbols)
         self._runtime: LiveRuntime
@@ -58,7 +59,8 @@ class AlpacaBroker:
     def port(self) -> IoActor:
         from ..adapters.alpaca.port import AlpacaPort, Surroundings
 
-        return AlpacaPort(self._access, self._memory, Surroundings(instruments=self._instruments))
+        around = Surroundings(self._instruments, float(self._settings.execution.answer_within))
+        return AlpacaPort(self._access, self._memory, around)
 
     def feed(self) -> IoActor:
         self._feed = self._feed_of(

@@ -13,6 +13,7 @@ from typing import Any
 from ..actors.actor import ReplyTo
 from ..actors.errors import ExecutorFailed, OrderCommandError
 from ..actors.executor import OrderExecutor
+from ..actors.given import by_symbol, id_given, ids_given, orders_given, symbol_given
 from ..actors.machines.rebalance import generate_orders, quantity_worth
 from ..actors.messages import (
     CancelOrders,
@@ -57,13 +58,14 @@ class AskingExecutor(OrderExecutor):
         """Return the order with an id of its own if it has none, and its numbers as Decimal."""
 
     async def submit_orders(self, orders: Sequence[Order]) -> list[OrderStatus]:
-        made = tuple(self._with_id(order) for order in orders)
-        fresh = all(not order.client_order_id for order in orders)
+        given = orders_given(orders)
+        made = tuple(self._with_id(order) for order in given)
+        fresh = all(not order.client_order_id for order in given)
         statuses: list[OrderStatus] = await self._ask("desk", lambda to: SubmitOrders(made, fresh, to))
         return statuses
 
     async def get_order_status(self, order_ids: Sequence[str]) -> list[OrderStatus]:
-        wanted = tuple(order_ids)
+        wanted = ids_given(order_ids)
         statuses: list[OrderStatus | None] = await self._ask("desk", lambda to: GetOrderStatus(wanted, to))
         unknown = [order_id for order_id, status in zip(wanted, statuses, strict=True) if status is None]
         if unknown:
@@ -71,7 +73,7 @@ class AskingExecutor(OrderExecutor):
         return [status for status in statuses if status is not None]
 
     async def cancel_orders(self, order_ids: Sequence[str]) -> list[bool]:
-        wanted = tuple(order_ids)
+        wanted = ids_given(order_ids)
         taken: list[bool] = await self._ask("desk", lambda to: CancelOrders(wanted, to))
         return taken
 
@@ -96,21 +98,21 @@ class AskingExecutor(OrderExecutor):
         stop_price: Decimal | str | None = None,
         trail: Decimal | int | str | None = None,
     ) -> OrderStatus:
-        change = Change.given(quantity, limit_price, stop_price, trail)
-        status: OrderStatus = await self._ask("desk", lambda to: ReplaceOrder(order_id, change, to))
+        wanted, change = id_given(order_id), Change.given(quantity, limit_price, stop_price, trail)
+        status: OrderStatus = await self._ask("desk", lambda to: ReplaceOrder(wanted, change, to))
         return status
 
     async def set_targets(
         self, targets: Mapping[str, Decimal | int | str], *, close_others: bool = False
     ) -> list[OrderStatus]:
-        quantities = {symbol: exact(quantity, symbol) for symbol, quantity in targets.items()}
+        quantities = {symbol: exact(quantity, symbol) for symbol, quantity in by_symbol(targets, "targets").items()}
         statuses: list[OrderStatus] = await self._ask(
             "rebalancer", lambda to: SetTargets(quantities, close_others, reply_to=to)
         )
         return statuses
 
     async def quantity_for(self, symbol: str, notional: Decimal | int | str) -> Decimal:
-        money = exact(notional, "notional")
+        symbol, money = symbol_given(symbol), exact(notional, "notional")
         if not money.is_finite() or money <= 0:
             raise OrderCommandError(
                 f"notional: {notional!r} buys nothing; give an amount above 0, such as 500 or '99.50'"

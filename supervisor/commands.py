@@ -22,7 +22,7 @@ from ..actors.strategy import Strategy
 from ..config import Problem, Settings, describe, examine
 from . import outputs, paths
 from .one_run import INTERRUPTED, Ending, Ran, run_once, where
-from .presenting import print_paths, print_summary, shortened
+from .presenting import print_paths, print_summary, reading_bar, shortened
 from .price_source import ALPACA, LivePrices, is_live, lacks_past, past_prices
 from .result import as_fields
 from .run_needs import DATA, STRATEGY, missing_for_run
@@ -68,7 +68,8 @@ def find(settings: Settings, noted: Sequence[Problem], *, remote: bool = True) -
         feed = LivePrices(settings.data.symbols)
     elif "data" not in wrong and not lacks_past(settings) and (remote or settings.data.provider != ALPACA):
         try:
-            feed = past_prices(settings)
+            with reading_bar() as reading:
+                feed = past_prices(settings, reading)
         except (BrokerError, ConfigError, DataError) as error:
             problems.append(str(error))
     return Found(settings, strategy, feed, problems)

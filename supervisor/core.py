@@ -47,6 +47,15 @@ from .tree import Plan, build
 Answered = Callable[[int, Any], None]
 
 
+STANDSTILLS: Mapping[Phase, str] = {
+    Phase.READY: "",
+    Phase.SYNCING: "the broker's session is not ready: after it was opened the account is read first",
+    Phase.DISCONNECTED: "the broker's session was lost, it is being opened again",
+    Phase.REFUSED: "the broker refused the session",
+}
+"""Why no order may be sent while the session stands so."""
+
+
 class PortDied(ActorError):
     """The `run()` of an actor ended."""
 
@@ -82,10 +91,10 @@ class Core:
             StoreFailed: self._store_failed,
             StoreRestored: self._store_restored,
             RunEnded: self._run_ended,
-            PricesKnown: lambda made: self.prices.show(made.bars),
-            PricesMatched: lambda made: self.prices.match(made.bars),
+            PricesKnown: lambda made: self.prices.show(made.bars, self.dispatcher.now_ns),
+            PricesMatched: lambda made: self.prices.match(made.bars, self.dispatcher.now_ns),
             PricesShown: self._prices_shown,
-            PricesQuoted: lambda made: self.prices.quote(made.quotes),
+            PricesQuoted: lambda made: self.prices.quote(made.quotes, self.dispatcher.now_ns),
             InstrumentsKnown: self._instruments_known,
             LimitsChanged: self._limits_changed,
             HostsStopped: self._stop_hosts,
@@ -164,13 +173,18 @@ class Core:
 
     def epoch(self) -> int | None:
         """Return the trading epoch under which orders may be sent, None if none may be."""
-        if self.lifecycle.halted or self.dispatcher.log.failing:
-            return None
-        breaker = self.dispatcher.view("circuit_breaker")
-        session = self.dispatcher.view(f"connection/{self.plan.account}")
-        if breaker is None or session is None or session.phase is not Phase.READY:
-            return None  # what was approved under a session that is lost is not sent under none
-        return int(breaker.epoch)
+        return None if self.standstill() else int(self.dispatcher.view("circuit_breaker").epoch)
+
+    def standstill(self) -> str:
+        """Say why no order may be sent, "" while one may."""
+        dispatcher = self.dispatcher
+        if self.lifecycle.halted or dispatcher.view("circuit_breaker") is None:
+            return "trading was halted"
+        if dispatcher.log.failing:
+            return "the journal cannot be written"
+        session = dispatcher.view(f"connection/{self.plan.account}")
+        # What was approved under a session that is lost is not sent under none.
+        return STANDSTILLS[Phase.DISCONNECTED if session is None else session.phase]
 
     @property
     def refusal(self) -> str:
@@ -236,8 +250,9 @@ class Core:
             self.lifecycle.crash(made.actor, PortDied(made.error))
 
     def _prices_shown(self, made: PricesShown) -> None:
-        self.prices.show(made.bars)
-        self.dispatcher.post(self.dispatcher.refer("market"), made.bars)
+        self.prices.show(made.bars, self.dispatcher.now_ns)
+        if self._hosts_started:  # before that nobody is there to watch them
+            self.dispatcher.post(self.dispatcher.refer("market"), made.bars)
 
     def _instruments_known(self, made: InstrumentsKnown) -> None:
         """Change them in place: the gate, and whoever comes after it, holds this one mapping."""

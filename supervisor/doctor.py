@@ -13,6 +13,7 @@ from ..actors.errors import ConfigError, DataError, OrdersmithError
 from ..adapters.disk_checks import Finding, check_journal_place
 from ..config import InvalidSettings, Settings, examine
 from .arming import arm
+from .live_feed import NO_CALENDAR
 from .logs import secrets_of
 from .price_source import ALPACA, access_of, require_sdk
 from .strategies import load_strategy
@@ -40,19 +41,20 @@ async def findings(
     wrong = list(_keys(settings))
     for finding in wrong:
         yield finding
-    if not wrong:
+    if wrong:
+        return
+    access, symbols, calendar = access_of(settings), settings.data.symbols, settings.data.calendar or NO_CALENDAR
+    if execution.provider == ALPACA:
         from ..adapters.alpaca.examination import examine_account
 
-        is_traded = execution.provider == ALPACA
-        may_place = is_traded and (execution.mode == "paper" or (place_order and live is not None))
-        async for finding in examine_account(
-            access_of(settings),
-            symbols=settings.data.symbols,
-            calendar=settings.data.calendar or "XNYS",
-            expected=live,
-            may_place=may_place,
-        ):
-            yield finding
+        may_place = execution.mode == "paper" or (place_order and live is not None)
+        looking = examine_account(access, symbols=symbols, calendar=calendar, expected=live, may_place=may_place)
+    else:
+        from ..adapters.alpaca.examination_prices import examine_prices
+
+        looking = examine_prices(access, symbols=symbols, calendar=calendar)
+    async for finding in looking:
+        yield finding
 
 
 def _local(settings: Settings, live: str | None) -> Iterator[Finding]:

@@ -56,6 +56,10 @@ def _closed_level(event: events.SessionClosed) -> str:
     return "info" if event.reason == "requested" else "warning"
 
 
+def _dropped_level(event: events.TargetDropped) -> str:
+    return "info" if event.is_reached else "warning"
+
+
 def _suspicion_level(event: account.BooksSuspected) -> str:
     return "warning" if event.differences else "info"
 
@@ -108,7 +112,7 @@ _LINES: Mapping[type, tuple[Level, str]] = {
     events.MarginCalled: ("error", "margin.called"),
     events.TargetsSet: ("info", "targets.set"),
     events.TargetOrdered: ("debug", "target.ordered"),
-    events.TargetDropped: ("info", "target.dropped"),
+    events.TargetDropped: (_dropped_level, "target.dropped"),
     events.TradingStateChanged: (_state_level, "trading_state.changed"),
     doubt.JournalFailed: ("error", "journal.failed"),
     events.Booted: ("info", "core.booted"),

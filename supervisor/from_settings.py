@@ -82,7 +82,15 @@ def limits(settings: Settings) -> Limits:
         short_initial_margin=account.short_initial_margin,
         settles_later=account.type == "cash" and account.settlement_days > 0,
         stale_after_ns=nanoseconds(settings.data.stale_after) if is_live(settings) else None,
+        tradable=_tradable(settings),
     )
+
+
+def _tradable(settings: Settings) -> str:
+    """Return which symbols are traded with these prices, as a denial says it."""
+    if is_live(settings):
+        return "the broker's list of symbols does not have it: check how it is written there (BRK.B, not BRK-B)"
+    return Limits().tradable
 
 
 def breaker_rules(settings: Settings) -> BreakerRules:

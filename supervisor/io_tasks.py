@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.abc
 
+from ..actors.errors import BrokerAuthError
 from ..adapters.io_actor import IoActor
 from .cell import Cell
 from .inputs import RunEnded
@@ -31,6 +32,7 @@ class IoTasks:
         self.group: anyio.abc.TaskGroup
         self._runtime = runtime
         self._outlets = {f"port/{account}": self.broker}
+        self._refused: dict[str, str] = {}
 
     def start(self, cell: Cell) -> anyio.CancelScope:
         """Start the task of an incarnation, in place of that of the one before, and return what cancels it."""
@@ -54,12 +56,21 @@ class IoTasks:
             try:
                 await actor.run(line)
                 error = "run() returned"
+            except BrokerAuthError as refused:
+                self._say_refused(name, str(refused))
+                error = f"{type(refused).__name__}: {refused}"
             except Exception as failure:
                 log.warning("%s crashed", name, exc_info=failure)
                 error = f"{type(failure).__name__}: {failure}"
             reason = f"{who} died: {error}"
             self._runtime.put(RunEnded(name, incarnation, error))
         outlet.close(line, reason)
+
+    def _say_refused(self, name: str, why: str) -> None:
+        """Say what only a person can mend, in one line and once: where it was refused in our code is of no use to anybody."""
+        level = logging.DEBUG if self._refused.get(name) == why else logging.ERROR
+        self._refused[name] = why
+        log.log(level, "%s was refused, and is until the configuration is corrected: %s", name, why)
 
     @property
     def are_idle(self) -> bool:

@@ -282,6 +282,10 @@ class LiveRuntime:
         """Return the present trading epoch, None while nothing may be sent."""
         return self.core.epoch()
 
+    def standstill(self) -> str:
+        """Say why nothing may be sent, "" while something may."""
+        return self.core.standstill()
+
     @property
     def is_idle(self) -> bool:
         """Whether dispatcher, journal and port have nothing to do at this instant."""

@@ -17,6 +17,7 @@ from ..actors.errors import ExecutorFailed, OrdersmithError
 from .inputs import Stopping
 from .interrupts import sheltered
 from .live_plan import LiveSystem
+from .waiting import tell_of_waiting
 from .wind_down import LEAVE, wind_down
 
 RESERVE = 0.25
@@ -50,11 +51,15 @@ class LiveBlock:
         await self._group.__aenter__()
         self._group.start_soon(sheltered(self._run))
         self._group.start_soon(sheltered(self._watch_ready))
+        telling = anyio.CancelScope()
+        self._group.start_soon(sheltered(self._tell_of_waiting), telling)
         try:
             await self._began.wait()
         except BaseException:
+            telling.cancel()
             await self._stop()
             raise
+        telling.cancel()
         if self._over.is_set():
             await self._group.__aexit__(None, None, None)
             raise self._could_not_open()
@@ -117,6 +122,10 @@ class LiveBlock:
                 self._body.cancel()
             finally:
                 self._over.set()
+
+    async def _tell_of_waiting(self, scope: anyio.CancelScope) -> None:
+        with scope:
+            await tell_of_waiting(self._system)
 
     async def _watch_ready(self) -> None:
         with anyio.CancelScope(shield=True):

@@ -26,6 +26,7 @@ from msgspec.structs import replace
 
 from ..actors.actor import ReplyTo
 from ..actors.errors import ExecutorClosed, UsageError
+from ..actors.given import by_symbol, id_given, orders_given, symbol_given
 from ..actors.messages import ResolveOrder
 from ..actors.model import Instrument, Order, OrderStatus, TradingState, as_datetime, exact, exactly
 from ..actors.ports import MarketData
@@ -33,6 +34,7 @@ from ..actors.snapshots import ResolveSymbol
 from ..actors.strategy import Strategy
 from ..adapters.market_data import feed_from
 from ..config import Settings
+from .announcing import Announcer
 from .asking import NO_ANSWER, AskingExecutor, judged
 from .backtest import Feed
 from .events_stream import Events, Tail
@@ -150,14 +152,15 @@ class LiveExecutor(AskingExecutor):
 
     async def submit_orders(self, orders: Sequence[Order]) -> list[OrderStatus]:
         self._runtime()
-        await self._system.prices_of(order.symbol for order in orders if isinstance(order, Order))
-        return await super().submit_orders(orders)
+        given = orders_given(orders)
+        await self._system.prices_of(order.symbol for order in given if isinstance(order, Order))
+        return await super().submit_orders(given)
 
     async def set_targets(
         self, targets: Mapping[str, Decimal | int | str], *, close_others: bool = False
     ) -> list[OrderStatus]:
         self._runtime()
-        await self._system.prices_of(targets)
+        await self._system.prices_of(by_symbol(targets, "targets"))
         return await super().set_targets(targets, close_others=close_others)
 
     async def resume(self, reason: str) -> TradingState:
@@ -181,6 +184,7 @@ class LiveExecutor(AskingExecutor):
         at its limit. `release`: a quarantined order is looked after again. Raises OrderCommandError for an order that is
         not in doubt.
         """
+        order_id = id_given(order_id)
         amounts = (
             None if quantity is None else exact(quantity, "quantity"),
             None if price is None else exact(price, "price"),
@@ -196,6 +200,7 @@ class LiveExecutor(AskingExecutor):
         `adopt` takes over what the broker says at the next reading, `release` trusts that the books agree by then. Raises
         OrderCommandError for what is not frozen.
         """
+        symbol = symbol_given(symbol)
         connection = f"connection/{self._runtime().core.plan.account}"
         await self._ask(connection, lambda to: ResolveSymbol(symbol, verdict, reason, reply_to=to))
 
@@ -228,6 +233,7 @@ class LiveExecutor(AskingExecutor):
             self.settings, feed, strategies, live=self._live, version=_version(), loaded=self._strategy is None
         )
         self._tail = Tail(system.runtime, system.journal.path)
+        Announcer(system.runtime)
         showing = self._showing = Showing(system.broker.turns, self._settled)
         system.shown, system.ended = showing.show, showing.end
         block = LiveBlock(system, go_on=showing.run_free, before_stop=self._note_what_is_left)

@@ -66,10 +66,13 @@ class Broker(Protocol):
 
     `turns` paces bars by who reads them, where there is such a thing. `speed` is how many seconds of the clock pass in one,
     None for as fast as can be. `feed` makes the `run()` actor of live prices, None where they come with the port. One
-    `in_process` stands still when we do, so that nothing it says is ever missed.
+    `in_process` stands still when we do, so that nothing it says is ever missed. `address` is where it is, "" in our process.
     """
 
     in_process: bool
+
+    @property
+    def address(self) -> str: ...
 
     @property
     def clock(self) -> Clock: ...

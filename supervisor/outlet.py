@@ -156,6 +156,9 @@ class PortLine:
     def epoch(self) -> int | None:
         return self._runtime.epoch()
 
+    def standstill(self) -> str:
+        return self._runtime.standstill()
+
     @property
     def now_ns(self) -> int:
         return self._runtime.clock.now_ns()

@@ -24,6 +24,7 @@ class PaperBroker:
     """One paper account, for one runtime."""
 
     in_process = True
+    address = ""
     feed = None
 
     def __init__(self, settings: Settings, feed: Feed) -> None:

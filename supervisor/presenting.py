@@ -6,8 +6,9 @@ rich is imported when something is shown, and not before.
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ HASH_SHOWN = 12
 ALWAYS_SHOWN = frozenset({"commission", "slippage", "impact"})
 WARNINGS_SHOWN = 10
 ORDERS_SHOWN = 20
+READING = "Bars from Alpaca"
+SECONDS_A_LINE = 10.0
 
 Track = Callable[[Iterable[Any], int], Iterable[Any]]
 """Passes on the items of something of known length, and counts them."""
@@ -49,6 +52,56 @@ def progress_bar(name: str) -> Iterator[Track]:
     # What a strategy prints goes above the bar, unless standard output leads somewhere else.
     with Progress(*columns, console=Console(stderr=True), redirect_stdout=sys.stdout.isatty()) as progress:
         yield lambda items, steps: progress.track(items, total=steps)
+
+
+@contextmanager
+def reading_bar() -> Iterator[Callable[[float, str], None]]:
+    """Yield what is told how far a download is: a bar on standard error, or a line there now and then where that is no terminal.
+
+    Nothing is shown before there is something to download.
+    """
+    if not sys.stderr.isatty():
+        yield _ReadingLines()
+        return
+    with ExitStack() as stack:
+        tasks: list[tuple[Any, Any]] = []
+
+        def read(share: float, symbol: str) -> None:
+            if not tasks:
+                tasks.append(_begin_reading(stack))
+            progress, task = tasks[0]
+            progress.update(task, completed=share, symbol=symbol)
+
+        yield read
+
+
+def _begin_reading(stack: ExitStack) -> tuple[Any, Any]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn(READING),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[symbol]}"),
+        TimeElapsedColumn(),
+    )
+    progress = stack.enter_context(Progress(*columns, console=Console(stderr=True)))
+    return progress, progress.add_task(READING, total=1.0, symbol="")
+
+
+class _ReadingLines:
+    """Says at the begin, and then every ten seconds, how far a download is."""
+
+    def __init__(self) -> None:
+        self._next_s = 0.0
+
+    def __call__(self, share: float, symbol: str) -> None:
+        now_s = time.monotonic()
+        if now_s >= self._next_s and share < 1.0:
+            self._next_s = now_s + SECONDS_A_LINE
+            sys.stderr.write(f"{READING}: {share:.0%}, at {symbol}\n")
+            sys.stderr.flush()
 
 
 def print_summary(summary: Summary) -> None:

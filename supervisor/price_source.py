@@ -6,6 +6,7 @@ What lives on past prices is given a feed of bars; live trading is given the sym
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from ..adapters.market_data import load_bars
 from ..config import InvalidSettings, Settings
 
 if TYPE_CHECKING:
+    from ..adapters.alpaca.history import Reading
     from ..adapters.bar_feed import BarFeed
 
 ALPACA = "alpaca"
@@ -55,6 +57,10 @@ def lacks_past(settings: Settings) -> str:
 def access_of(settings: Settings) -> Access:
     """Return how the account at Alpaca is reached. Raises ConfigError where the SDK is not installed."""
     require_sdk()
+    return _access(settings)
+
+
+def _access(settings: Settings) -> Access:
     alpaca = settings.execution.alpaca
     return access(
         alpaca.api_key,
@@ -88,14 +94,23 @@ def require_sdk() -> None:
         raise ConfigError(f"execution.provider: alpaca needs the package alpaca-py: {INSTALL}")
 
 
-def past_prices(settings: Settings) -> BarFeed:
-    """Load the past prices that the settings name. Raises ConfigError, DataError, or BrokerError from a broker's history."""
+def past_prices(settings: Settings, reading: Reading | None = None) -> BarFeed:
+    """Load the past prices that the settings name; `reading` hears how far a download is.
+
+    Raises ConfigError, DataError, or BrokerError from a broker's history. What is all in the cache needs neither SDK nor keys.
+    """
     data = settings.data
     if data.provider == ALPACA:
         from ..adapters.alpaca.history import alpaca_bars
 
-        require_keys(settings)
-        return alpaca_bars(access_of(settings), data, settings.resolve(data.cache), base=settings.base)
+        return alpaca_bars(
+            _access(settings),
+            data,
+            settings.resolve(data.cache),
+            base=settings.base,
+            may_read=partial(require_keys, settings),
+            reading=reading,
+        )
     if data.path is None:
         raise ConfigError(
             "data.path: None, but a backtest needs prices: give a CSV or Parquet file, or a folder of them"

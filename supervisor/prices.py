@@ -50,16 +50,20 @@ class LastPrices:
 
 
 class Quotes:
-    """The newest quote of each symbol, what it says the price is, and when the last bars of each have ended."""
+    """The newest quote of each symbol, what it says the price is, and when the last bars of each have ended.
+
+    A stamp ahead of our clock counts as now: nothing was seen in the future, and a price is not fresh for longer by its stamp.
+    """
 
     def __init__(self) -> None:
         self.newest: dict[str, Quote] = {}
         self.ended_ns: dict[str, int] = {}
         self._prices: dict[str, tuple[int, Decimal]] = {}
 
-    def take(self, quotes: Iterable[Quote]) -> None:
+    def take(self, quotes: Iterable[Quote], now_ns: int) -> None:
         """Take quotes; one that is older than what is here says nothing, and an absurd one says no price."""
         for quote in quotes:
+            quote = quote.seen_by(now_ns)
             known = self.newest.get(quote.symbol)
             if known is not None and known.at_ns > quote.at_ns:
                 continue
@@ -67,6 +71,10 @@ class Quotes:
             price = quote.price
             if price is not None:
                 self._prices[quote.symbol] = (quote.at_ns, price)
+
+    def ended(self, symbols: Iterable[str], end_ns: int, now_ns: int) -> None:
+        """Take note that bars of these symbols have ended."""
+        self.ended_ns.update(dict.fromkeys(symbols, min(end_ns, now_ns)))
 
     def price(self, symbol: str) -> Decimal | None:
         """Return the price that a quote said, None where a bar has said one since."""
@@ -106,23 +114,23 @@ class Prices:
         self.shown = QuotedPrices(self.known.rows, self._quoted)
         self._matched_ns = -1
 
-    def quote(self, quotes: Iterable[Quote]) -> None:
+    def quote(self, quotes: Iterable[Quote], now_ns: int) -> None:
         """Take quotes, which everybody sees at once."""
-        self._quoted.take(quotes)
+        self._quoted.take(quotes, now_ns)
 
-    def match(self, bars: Bars) -> None:
+    def match(self, bars: Bars, now_ns: int) -> None:
         """Take the prices of bars that the broker has matched, before anybody is shown them."""
         self._matched_ns = bars.end_ns
         if bars.actions:
             self.known.adjust(bars)
         self.shown.rows = self.known.rows.copy()
         self.known.rows.update(bars.rows)
-        self._quoted.ended_ns.update(dict.fromkeys(bars.rows, bars.end_ns))
+        self._quoted.ended(bars.rows, bars.end_ns, now_ns)
 
-    def show(self, bars: Bars) -> None:
+    def show(self, bars: Bars, now_ns: int) -> None:
         """Show bars to everybody."""
         if self._matched_ns != bars.end_ns:
-            self.match(bars)
+            self.match(bars, now_ns)
         self.shown.rows = self.known.rows
 
 

@@ -32,6 +32,7 @@ class QuotedPaperBroker:
     """One paper account, for one runtime."""
 
     in_process = True
+    address = ""
     turns = None
     speed = Decimal(1)
 

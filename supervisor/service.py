@@ -179,7 +179,7 @@ class Service:
         self._tell_to_stop(Ending(FAILED, f"the supervision tree gave up, trading is halted: {failure!r}"))
 
     def _on_bars(self, bars: Bars) -> None:
-        self._last_data_ns = bars.end_ns
+        self._last_data_ns = min(bars.end_ns, self.runtime.clock.now_ns())  # a feed's stamp may be ahead of us
 
     def _on_end_of_data(self) -> None:
         self._log.info("data.ended")

@@ -10,6 +10,12 @@ from hypothesis import HealthCheck, given, settings, strategies
 
 import ordersmith
 
+# How long a draw takes says what else the machine does.
+settings.register_profile(
+    "unhurried", parent=settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("unhurried")
+
 FOLDERS = ("actors", "adapters", "config", "simulation", "supervisor")
 
 

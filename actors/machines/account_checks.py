@@ -50,7 +50,8 @@ def symbol_frozen(case: Case) -> Denial | None:
     is_exit = brokers < ZERO and worst <= ZERO if order.side is Side.BUY else brokers > ZERO and worst >= ZERO
     if is_exit and order.purpose not in NEW_RISK:
         return None
-    text = f"{order.symbol} is frozen: our books say {ours}, the broker's {brokers}; a person must resolve it"
+    books = f"our books say {ours}, the broker's {brokers}"
+    text = f"{order.symbol} is frozen: {books}; say whose are right (resolve_symbol, `ordersmith resolve symbol`)"
     allowed = "" if order.purpose in NEW_RISK else f", and this could leave {worst} there"
     return Denial(
         "SYMBOL_FROZEN", text + allowed, {"position": str(ours), "brokers": str(brokers), "worst_case": str(worst)}

@@ -37,6 +37,30 @@ MENDS = (HaltReason.REPEATED_REJECTIONS, HaltReason.COOLDOWN)
 """Why trading may be halted and come back by itself."""
 
 
+GO_ON: dict[str, str] = {
+    HaltReason.REPEATED_REJECTIONS: "see why orders are rejected; it ends by itself after breaker.cooldown, or resume",
+    HaltReason.COOLDOWN: "it goes on by itself a cooldown later, or resume",
+    HaltReason.MANUAL: "resume ends it",
+    HaltReason.ESCALATION: "see the log for the cause and correct it, then start again",
+    HaltReason.OUTCOME_UNKNOWN: "see what is in doubt (`ordersmith status`), resolve it, then resume",
+    HaltReason.POSITION_MISMATCH: "say whose books are right (resolve_symbol, `ordersmith resolve symbol`), then resume",
+    HaltReason.JOURNAL: "see to the disk, then resume",
+    HaltReason.ORDER_RESURFACED: "look at that order at the broker, then resume",
+    HaltReason.STRATEGY: "correct the strategy and start again; resume allows orders of others",
+    HaltReason.OVERFILL: "compare the position with the broker's, then resume",
+}
+"""What a person does about it."""
+
+WORDS_AT_MOST = 300
+
+
+def halt_words(reason: str, text: str) -> str:
+    """Return why trading is not active and how it goes on, as a clause for whoever is denied an order; "" if that is not known."""
+    go_on = GO_ON.get(reason)
+    told = text if len(text) <= WORDS_AT_MOST else f"{text[:WORDS_AT_MOST]}…"
+    return "" if go_on is None else f"{reason}: {told}; to go on: {go_on}"
+
+
 class BreakerRules(msgspec.Struct, frozen=True, kw_only=True):
     """`rejections` within `window_ns` halt trading; `cooldown_ns` later it recovers a step, None: only by a person.
 

@@ -31,12 +31,13 @@ OUTSIDE = frozenset({OrderType.TRAILING_STOP})
 
 
 class Resting(msgspec.Struct, frozen=True):
-    """An open order on the other side of a new one. Of one that is not ours only its limit is known."""
+    """An open order on the other side of a new one. Of one that is not ours it may be that only its limit `is_known`."""
 
     order_id: str
     order_type: OrderType
     limit_price: Decimal | None
     is_ours: bool = True
+    is_known: bool = True
 
 
 Numbers = dict[str, str]
@@ -149,7 +150,7 @@ def opposite_side(case: Case, rule: BrokerRule) -> Finding | None:
     """Without a position the one side would open a long one and the other a short one."""
     if case.symbol.position or not case.resting:
         return None
-    others = [other for other in case.resting if _counts(other, case)]
+    others = [other for other in case.resting if other.is_ours or case.order.purpose in NEW_RISK]
     if not others:
         return None
     return f"{_named(others[0])} is in the way; cancel it first", {"existing_order_id": others[0].order_id}
@@ -184,8 +185,8 @@ def _asked(case: Case) -> Decimal:
 
 
 def _counts(other: Resting, case: Case) -> bool:
-    """Of an order that is not ours it is not known what the broker makes of it: it holds up no exit."""
-    return other.is_ours or case.order.purpose in NEW_RISK
+    """Of an order whose type is not known it is not known what the broker makes of it either: it holds up no exit."""
+    return other.is_known or case.order.purpose in NEW_RISK
 
 
 def _named(other: Resting) -> str:
@@ -218,8 +219,10 @@ def _ours(order_id: str, held: Reservation, machine: Any) -> Resting:
 def _others(exposure: Exposure, order: Order) -> Iterator[Resting]:
     for other in exposure.look(order.account).externals.values():
         if other.symbol == order.symbol and other.side is not order.side:
-            kind = OrderType.MARKET if other.limit_price is None else OrderType.LIMIT
-            yield Resting(other.broker_order_id, kind, other.limit_price, is_ours=False)
+            kind, limit = other.order_type, other.limit_price
+            likely = OrderType.MARKET if limit is None else OrderType.LIMIT
+            is_known = kind not in (None, OrderType.MARKET)  # one at the market is gone before it is in the way
+            yield Resting(other.broker_order_id, kind or likely, limit, is_ours=False, is_known=is_known)
 
 
 FUNCTIONS: dict[RuleKind, Callable[[Case, BrokerRule], Finding | None]] = {

@@ -46,7 +46,7 @@ def known_symbol(case: Case) -> Denial | None:
     if instrument is not None:
         text = f"{symbol} cannot be traded at the broker now: it is halted for good, delisted, or not offered there"
         return Denial("NOT_TRADABLE", text, {"symbol": symbol})
-    text = f"{symbol!r} is not tradable here; a backtest trades the symbols that have bars (data.symbols)"
+    text = f"{symbol!r} is not tradable here; {case.limits.tradable}"
     return Denial("UNKNOWN_SYMBOL", text, {"symbol": symbol})
 
 
@@ -164,11 +164,16 @@ def worst_price(order: Order, last: Decimal) -> Decimal:
 
 
 def intent_key(order: Order) -> str:
-    """Return what makes two orders the same intent; the parent is part of it, so that slices of one parent are not duplicates."""
+    """Return what makes two orders the same intent.
+
+    The parent is part of it, so that slices of one parent are not duplicates, and so is when an order works: one for the
+    opening auction and one for the closing are two.
+    """
     limit = order.limit_price
     numbers = (
         f"{order.quantity.normalize()} {None if limit is None else limit.normalize()}"  # 10 and 10.0 are one quantity
     )
     for value in (order.stop_price, order.trail_amount, order.trail_percent):
         numbers += " -" if value is None else f" {value.normalize()}"
-    return f"{order.symbol} {order.side} {numbers} {order.order_type} {order.strategy} {order.parent}"
+    hours = f"{order.time_in_force} extended" if order.extended_hours else order.time_in_force
+    return f"{order.symbol} {order.side} {numbers} {order.order_type} {hours} {order.strategy} {order.parent}"

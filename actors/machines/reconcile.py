@@ -97,7 +97,9 @@ def last_leg(machine: OrderMachine) -> str:
 def external_of(found: OrderFound) -> ExternalOrder:
     """Return an order that bears an id of our form, and that we never made, as what it is to us."""
     side = found.side or Side.BUY
-    return ExternalOrder(found.broker_order_id, found.symbol, side, found.open_quantity, found.limit_price)
+    return ExternalOrder(
+        found.broker_order_id, found.symbol, side, found.open_quantity, found.limit_price, found.order_type
+    )
 
 
 # --- Orders ------------------------------------------------------------------------------------------------------------

@@ -39,6 +39,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     a position's worth; without `short_initial_margin` a short position needs what a long one does. With `settles_later`
     a cash account may spend what its sales bring once the broker says that it is settled. Live prices that were not seen for
     `stale_after_ns` let no new risk pass; None are prices that do not grow old, which nobody's list of symbols comes with.
+    `tradable` says which symbols are, to who has named another one.
     """
 
     max_order_quantity: Decimal | None = None
@@ -52,6 +53,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     short_initial_margin: Decimal | None = None
     settles_later: bool = False
     stale_after_ns: int | None = None
+    tradable: str = "only symbols that have bars are (data.symbols)"
 
     @property
     def sides_differ(self) -> bool:
@@ -70,7 +72,7 @@ class Case(msgspec.Struct, gc=False):
 
     `remaining` and `held` are of a replacement: what would be open of the order, and the currency that it has reserved already. The last
     three are answers, kept because several checks ask for them. `resting` are the open orders of the other side, known where the
-    broker has rules.
+    broker has rules. `halted` says why trading is not active, where it is not.
     """
 
     order: Order
@@ -87,6 +89,7 @@ class Case(msgspec.Struct, gc=False):
     backlog: Callable[[int], tuple[int, int]] | None = None
     market: MarketData | None = None
     resting: tuple[Resting, ...] | None = None
+    halted: str = ""
     _worst: Decimal | None = None
     _reduces: bool = False
     _gross: Decimal | None = None
@@ -169,9 +172,10 @@ def trading_state(case: Case) -> Denial | None:
     if case.state is ACTIVE or (case.state is REDUCING and case.reduces()):
         return None
     allowed = "cancels, protection and liquidation" if case.state is HALTED else "orders that reduce a position"
+    because = f". {case.halted}" if case.halted else ""
     return Denial(
         f"TRADING_{case.state.value}",
-        f"trading is {case.state}: only {allowed} pass",
+        f"trading is {case.state}: only {allowed} pass{because}",
         {"trading_state": case.state.value},
     )
 

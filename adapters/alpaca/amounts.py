@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from decimal import ROUND_CEILING, Decimal
 
-from ...actors.model import ZERO
+from ...actors.model import ZERO, OrderType
 from .wire import WireOrder
 
 ONE = Decimal(1)
 FINEST = Decimal("1e-9")
 """Alpaca counts fractions of shares to nine decimals."""
+
+TYPES = {kind.value.lower(): kind for kind in OrderType}
 
 
 def open_quantity(order: WireOrder) -> Decimal:
@@ -31,6 +33,13 @@ def price_of(order: WireOrder) -> Decimal | None:
     if order.qty is None and order.notional is not None and order.side == "buy":
         return _lowest(order)
     return order.limit_price
+
+
+def lone_type(order: WireOrder) -> OrderType | None:
+    """Return the type of an order that stands by itself; None of one that works together with others, or of a type unheard of."""
+    if order.legs or order.order_class not in (None, "", "simple"):
+        return None
+    return TYPES.get(order.type or order.order_type or "")
 
 
 def _lowest(order: WireOrder) -> Decimal:

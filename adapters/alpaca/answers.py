@@ -19,6 +19,20 @@ DUPLICATE = 40010001
 """The code of a client order id that was used before, and of other malformed fields, told apart by the message."""
 
 TEXT_LENGTH = 300
+DETAIL_LENGTH = 60
+DETAILS = (
+    "reject_reason",
+    "existing_order_id",
+    "related_orders",
+    "symbol",
+    "existing_qty",
+    "held_for_orders",
+    "available",
+    "buying_power",
+    "cost_basis",
+    "daytrading_buying_power",
+)
+"""What a refusal may say besides its message, in the order in which it is told. Nothing else is: who knows what it is."""
 
 
 class Answer(msgspec.Struct, frozen=True, dict=True):
@@ -46,9 +60,15 @@ class Answer(msgspec.Struct, frozen=True, dict=True):
         return str(self._said.get("message") or "")[:TEXT_LENGTH]
 
     @property
+    def refusal(self) -> str:
+        """Alpaca's own words about a refusal, and what else it says of it: which order is in the way, what is available."""
+        more = ", ".join(f"{name} {_short(self._said[name])}" for name in DETAILS if self._said.get(name))
+        return f"{self.message} ({more})" if more else self.message
+
+    @property
     def text(self) -> str:
         """What the answer says, in a line."""
-        said = self.message or " ".join(self.body.decode(errors="replace").split())[:120]
+        said = self.refusal or " ".join(self.body.decode(errors="replace").split())[:120]
         return f"{self.status} {said}".strip()
 
     @cached_property
@@ -117,7 +137,8 @@ def read_of(outcome: Outcome, what: str) -> Answer:
     404 is an answer to who asks for one thing; whoever asks so looks at the status first.
     """
     if isinstance(outcome, Unsent | Unanswered):
-        raise BrokerUnavailable(f"{what}: {outcome.reason}")
+        reason = outcome.reason  # of which some begin with what was asked
+        raise BrokerUnavailable(reason if reason.startswith(f"{what}: ") else f"{what}: {reason}")
     if outcome.is_ok:
         return outcome
     if outcome.status in (401, 403):
@@ -127,6 +148,12 @@ def read_of(outcome: Outcome, what: str) -> Answer:
     if 400 <= outcome.status < 500 and outcome.status != 429:
         raise BrokerProtocolError(f"{what}: Alpaca answered {outcome.text}")
     raise BrokerUnavailable(f"{what}: Alpaca answered {outcome.text}")
+
+
+def _short(value: Any) -> str:
+    """Return a value of an answer as a word of a sentence."""
+    text = " ".join(str(value).split())
+    return text if len(text) <= DETAIL_LENGTH else text[: DETAIL_LENGTH - 1] + "…"
 
 
 def _is_order(answer: Answer, client_order_id: str) -> bool:

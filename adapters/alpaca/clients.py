@@ -21,6 +21,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 
 from .access import Access
 from .answers import Answer, Outcome, Unanswered, Unsent
+from .transport_words import words_of
 
 TIMEOUT_S = (3.05, 10.0)
 """To connect, and between two pieces of an answer."""
@@ -82,7 +83,7 @@ class TradingRest:
         except Withheld as withheld:
             return Unsent(str(withheld))
         except (requests.RequestException, OSError, RuntimeError, ValueError) as error:
-            reason = f"{method} {path}: {_words(error)}"
+            reason = f"{method} {path}: {words_of(error)}"
             return Unanswered(reason) if passage.is_passed else Unsent(reason)
         finally:
             _PASSAGE.reset(token)
@@ -182,9 +183,3 @@ def _answer(response: requests.Response) -> Answer:
 
 def _whole(text: str | None) -> int | None:
     return int(text) if text is not None and text.isdecimal() else None
-
-
-def _words(error: Exception) -> str:
-    """Return what a transport says, without the objects that its texts are full of."""
-    reason = getattr(error.args[0], "reason", None) if error.args else None
-    return type(reason or error).__name__

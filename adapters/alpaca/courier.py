@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from typing import Any
 
 import anyio
@@ -40,6 +41,7 @@ class Courier:
         self._cancel_threads = anyio.CapacityLimiter(THREADS)
         self._status_threads = anyio.CapacityLimiter(THREADS)
         self._read_threads = anyio.CapacityLimiter(THREADS)
+        self._any_threads = anyio.CapacityLimiter(inf)
         self._waiting: set[str] = set()
 
     def waits(self, method: str, path: str, data: Any = None) -> bool:
@@ -67,7 +69,7 @@ class Courier:
     async def post(
         self, body: dict[str, Any], priority: Priority, objection: Callable[[], str | None], not_after_ns: int
     ) -> Outcome:
-        """Send an order, once, unless there is an objection at the moment of the write."""
+        """Send an order, once, unless there is an objection at the moment of the write. It begins by `not_after_ns` or never."""
         threads = self._order_threads if priority is Priority.ENTRY else self._exit_threads
         while True:
             outcome = await self._ask(self._orders, threads, priority, "POST", "/orders", body, objection, not_after_ns)
@@ -99,7 +101,7 @@ class Courier:
         try:
             with anyio.move_on_after(self._answer_s):
                 call = partial(client.ask, method, path, data, passage)
-                outcome = await anyio.to_thread.run_sync(call, limiter=threads, abandon_on_cancel=True)
+                outcome = await self._in_thread(call, threads, not_after_ns)
         finally:
             was_written = not passage.withdraw("nobody waits for it any more")
             self._learn(outcome)
@@ -108,12 +110,29 @@ class Courier:
         reason = f"{method} {path}: no answer within {self._answer_s:g} s"
         return Unanswered(reason) if was_written else Unsent(reason)
 
+    async def _in_thread(
+        self, call: Callable[[], Outcome], threads: anyio.CapacityLimiter, not_after_ns: int
+    ) -> Outcome:
+        """Ask in one of these threads; what finds none free in time was not sent, and never will be."""
+        place = object()
+        with anyio.move_on_after((not_after_ns - self._now_ns()) / SECOND_NS) as in_time:
+            await threads.acquire_on_behalf_of(place)
+        if in_time.cancelled_caught:
+            return Unsent(
+                f"it waited behind {THREADS} others that Alpaca does not answer, as long as it may wait; send it again later"
+            )
+        try:
+            return await anyio.to_thread.run_sync(call, limiter=self._any_threads, abandon_on_cancel=True)
+        finally:
+            threads.release_on_behalf_of(place)
+
     async def _wait(self, priority: Priority, not_after_ns: int) -> Unsent | None:
         """Wait for a request of the budget; say so if that would be too late."""
         while (wait_ns := self.budget.wait_ns(priority, self._now_ns())) > 0:
             if self._now_ns() + wait_ns > not_after_ns:
                 return Unsent(
-                    f"the rate limit is used up for {wait_ns / SECOND_NS:.1f} s more, which is after its deadline"
+                    f"of Alpaca's {self.budget.limit} requests a minute none is left for it for {wait_ns / SECOND_NS:.1f} s more"
+                    " (some are kept for cancels and exits), and it may not wait so long; send fewer orders a minute"
                 )
             await anyio.sleep(min(wait_ns / SECOND_NS, LONGEST_SLEEP_S))
         return None

@@ -18,6 +18,7 @@ from requests.adapters import HTTPAdapter
 
 from ...actors.errors import BrokerAuthError, BrokerProtocolError, BrokerUnavailable
 from .access import Access
+from .transport_words import words_of
 
 T = TypeVar("T")
 
@@ -63,9 +64,7 @@ class DataClient:
                 response = self._client.ask(path, dict(query))
             except requests.RequestException as error:
                 if last:
-                    raise BrokerUnavailable(
-                        f"GET {path}: {type(error).__name__} from {self._access.data_url}"
-                    ) from None
+                    raise BrokerUnavailable(f"GET {path}: {words_of(error)} from {self._access.data_url}") from None
                 self._sleep(_pause(attempt))
                 continue
             if response.status_code == 200:

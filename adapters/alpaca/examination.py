@@ -22,9 +22,9 @@ from ..disk_checks import Finding
 from .access import Access
 from .answers import Answer, Outcome, Unsent, read_of
 from .clients import TradingRest
-from .data_client import DataClient
+from .examination_prices import PLAIN_SYMBOL, latest_prices
 from .examination_streams import examine_streams
-from .latest import Latest, read_latest
+from .latest import Latest
 from .wire import WireOrder, decode
 
 T = TypeVar("T")
@@ -37,7 +37,6 @@ DAYS_COMPARED = 60
 FAR = Decimal("0.5")
 """A far order's limit, as a share of the last price: nothing trades there."""
 CANCELLED_WITHIN_S = 10.0
-PLAIN_SYMBOL = "SPY"
 LITTLE_LEFT = 20
 
 
@@ -93,7 +92,7 @@ async def examine_account(
         yield await _calendar(client, terms.calendar)
         async for finding in examine_streams(access, terms.symbols or (PLAIN_SYMBOL,)):
             yield finding
-        prices, finding = await _prices(access, terms.symbols or (PLAIN_SYMBOL,))
+        prices, finding = await latest_prices(access, terms.symbols or (PLAIN_SYMBOL,))
         yield finding
         yield await _far_order(client, terms, prices)
     finally:
@@ -216,39 +215,7 @@ def _wall(at_ns: int, zone: Any) -> str:
     return datetime.fromtimestamp(at_ns // 1_000_000_000, zone).strftime("%H:%M")
 
 
-# --- Prices and the far order -------------------------------------------------------------------------------------------
-
-
-async def _prices(access: Access, symbols: Sequence[str]) -> tuple[dict[str, Latest], Finding]:
-    def read() -> tuple[dict[str, Latest], tuple[str, ...]]:
-        client = DataClient(access)
-        try:
-            return read_latest(client, symbols, access.feed)
-        finally:
-            client.close()
-
-    try:
-        prices, invalid = await anyio.to_thread.run_sync(read, abandon_on_cancel=True)
-    except BrokerError as error:
-        return {}, Finding("prices", False, str(error), "see what execution.alpaca.feed the account has")
-    absent = [symbol for symbol in symbols if symbol not in prices]
-    if invalid or absent:
-        found = f"Alpaca knows no price of {', '.join(dict.fromkeys((*invalid, *absent)))}"
-        return prices, Finding("prices", False, found, "correct data.symbols")
-    newest_s = time.time() - max(max(latest.quoted_ns, latest.traded_ns) for latest in prices.values()) / 1e9
-    return prices, Finding(
-        "prices", True, f"{len(prices)} symbols by {access.feed}; the newest is {_span(newest_s)} old"
-    )
-
-
-def _span(seconds: float) -> str:
-    return (
-        f"{seconds:.1f} s"
-        if seconds < 120
-        else f"{seconds / 60:.0f} min"
-        if seconds < 7200
-        else f"{seconds / 3600:.0f} h"
-    )
+# --- The far order -------------------------------------------------------------------------------------------
 
 
 async def _far_order(client: TradingRest, terms: Terms, prices: dict[str, Latest]) -> Finding:

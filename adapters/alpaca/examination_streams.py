@@ -24,6 +24,12 @@ async def examine_streams(access: Access, symbols: Sequence[str]) -> AsyncIterat
         yield await island.call(_market_data, access, symbols)
 
 
+async def examine_data_stream(access: Access, symbols: Sequence[str]) -> Finding:
+    """Return what is found of the stream of market data, and open no other."""
+    async with open_island("alpaca-doctor") as island:
+        return await island.call(_market_data, access, symbols)
+
+
 async def _trade_updates(access: Access) -> Finding:
     up = asyncio.Event()
     stream = TradeUpdates(access, Heartbeat(), up.set, lambda _: None)

@@ -29,7 +29,7 @@ from .data_client import DataClient
 from .latest import Latest, read_latest
 from .market_stream import TROUBLE, UP, MarketStream, StreamLost, StreamRefused
 from .quote_board import QuoteBoard
-from .stamps import MINUTE_NS, minute_before, stamp_ns, wire_ns
+from .stamps import AHEAD_NS, MINUTE_NS, believed_ns, minute_before, stamp_ns, wire_ns
 
 if TYPE_CHECKING:
     from .feed import FeedMemory, Surroundings, Tuning
@@ -169,20 +169,24 @@ class FeedRun:
 
     def _quoted(self, said: dict[str, Any], now_ns: int) -> None:
         stamp = wire_ns(said.get("t"))
-        self._heard_ns = max(self._heard_ns, stamp)
+        self._heard_ns = max(self._heard_ns, believed_ns(stamp, now_ns))
         bid, ask = _number(said, "bp"), _number(said, "ap")
         self._board.quoted(said["S"], bid, ask, _number(said, "bs"), _number(said, "as"), stamp, now_ns)
 
     def _traded(self, said: dict[str, Any], now_ns: int) -> None:
         stamp = wire_ns(said.get("t"))
-        self._heard_ns = max(self._heard_ns, stamp)
+        self._heard_ns = max(self._heard_ns, believed_ns(stamp, now_ns))
         if NO_PRICE.isdisjoint(said.get("c") or ()):
             self._board.traded(said["S"], _number(said, "p"), stamp, now_ns)
 
     def _barred(self, said: dict[str, Any], now_ns: int) -> None:
         row = tuple(_number(said, name) for name in "ohlcv")
         start_ns = wire_ns(said.get("t"))
-        if start_ns:
+        if start_ns > now_ns + MINUTE_NS:  # to tell it would make all minutes up to it late
+            self._trouble(
+                "ahead", "minute bars are stamped in the future and left out: set this machine's clock by NTP"
+            )
+        elif start_ns:
             self._collector.take(said["S"], start_ns, row, now_ns)  # type: ignore[arg-type]  # five of them
 
     def _restated(self, said: dict[str, Any], now_ns: int) -> None:
@@ -253,7 +257,8 @@ class FeedRun:
 
     async def _judge_stream(self, found: dict[str, Latest], *, baseline: bool) -> None:
         """Have a stream that says nothing counted as dead if REST knows something newer than all that it ever brought."""
-        newest_ns = max((max(each.quoted_ns, each.traded_ns) for each in found.values()), default=0)
+        stamps = (stamp for each in found.values() for stamp in (each.quoted_ns, each.traded_ns))
+        newest_ns = max((stamp for stamp in stamps if stamp <= self._line.now_ns + AHEAD_NS), default=0)
         if baseline:
             self._heard_ns = max(self._heard_ns, newest_ns)
         stream = self._connection

@@ -8,6 +8,8 @@ cache / alpaca / feed / timeframe / adjustment / range / SYMBOL.parquet.
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 import re
 import tempfile
@@ -29,27 +31,43 @@ if TYPE_CHECKING:
     import polars as pl
 
     from ..bar_feed import BarFeed
-    from .bar_pages import WireBar
+    from .bar_pages import BarsAsked, WireBar
     from .data_client import DataClient
 
 Today = Callable[[], date]
+Reading = Callable[[float, str], None]
+"""Is told what share of the bars has been read, and which symbol is at it."""
 Frames = dict[str, "pl.DataFrame"]
+
+log = logging.getLogger("ordersmith")
 
 DAILY = "1Day"
 SECONDS_OF = {"1Min": 60, "5Min": 300, "15Min": 900, "30Min": 1800, "1Hour": 3600}
 SYMBOLS_A_REQUEST = {DAILY: 100, "1Hour": 20, "30Min": 10, "15Min": 5, "5Min": 2, "1Min": 1}
 """So many that what is in memory at a time stays about the same."""
 
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+"""What is wrong with a disk, and not with the folder that the settings name."""
+
 _SYMBOL = re.compile(r"[A-Za-z0-9]+(?:[.-][A-Za-z0-9]+)*")
 
 
 def alpaca_bars(
-    access: Access, data: DataSettings, cache: Path, *, base: Path | None = None, today: Today | None = None
+    access: Access,
+    data: DataSettings,
+    cache: Path,
+    *,
+    base: Path | None = None,
+    today: Today | None = None,
+    may_read: Callable[[], None] = lambda: None,
+    reading: Reading | None = None,
 ) -> BarFeed:
     """Return the bars that the settings name, from the cache or else from Alpaca. `base` is the folder of `corporate_actions`.
 
-    Raises ConfigError for settings that are missing, DataError for symbols without bars, BrokerAuthError for a key or a feed that
-    Alpaca refuses, and BrokerUnavailable.
+    `may_read` is called before anything is read from Alpaca, and may raise; what is all in the cache needs no keys.
+
+    Raises ConfigError for settings that are missing and a cache that is no folder, DataError for symbols without bars,
+    BrokerAuthError for a key or a feed that Alpaca refuses, and BrokerUnavailable.
     """
     start, symbols = _checked(data)
     now = (today or _today_in_new_york)()
@@ -61,10 +79,14 @@ def alpaca_bars(
     folder = cache / "alpaca" / access.feed / data.timeframe / data.adjustment / f"{start}_{end}"
     frames = _kept(folder, symbols)
     missing = [symbol for symbol in symbols if symbol not in frames]
+    keeper = _Keeper(folder if missing and end < now else None, cache)
     if missing:
-        keep = folder if end < now else None
-        frames |= _read(access, data, missing, (start, end), keep)
-    return _feed(data, {symbol: frames[symbol] for symbol in symbols}, base)
+        may_read()
+        keeper.prepare()
+        frames |= _read(access, data, missing, (start, end), keeper, reading or _unheard)
+    feed = _feed(data, {symbol: frames[symbol] for symbol in symbols}, base)
+    feed.warnings = (*feed.warnings, *keeper.warnings)
+    return feed
 
 
 def _checked(data: DataSettings) -> tuple[date, Sequence[str]]:
@@ -121,8 +143,48 @@ def _kept(folder: Path, symbols: Sequence[str]) -> Frames:
     return frames
 
 
+class _Keeper:
+    """Keeps what was read in `folder`, unless that is None. The bars are there anyway: a disk without room costs a warning."""
+
+    def __init__(self, folder: Path | None, cache: Path) -> None:
+        self.warnings: tuple[str, ...] = ()
+        self._folder, self._cache = folder, cache
+
+    def prepare(self) -> None:
+        """Make the folder, before anything long is begun. Raises ConfigError where there can be none."""
+        if self._folder is None:
+            return
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            if not os.access(self._folder, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                self._go_without(error)
+                return
+            raise ConfigError(
+                f"data.cache: {self._cache} cannot be used as a folder: {error.strerror}; name a folder that can be made and"
+                " written to, for the bars that are read from Alpaca"
+            ) from None
+
+    def keep(self, symbol: str, frame: pl.DataFrame) -> None:
+        if self._folder is not None:
+            try:
+                _keep(self._folder, symbol, frame)
+            except OSError as error:
+                self._go_without(error)
+
+    def _go_without(self, error: OSError) -> None:
+        self._folder = None
+        self.warnings = (
+            (
+                f"data.cache: {self._cache} cannot be written: {error.strerror}; not all bars are kept, the next run reads these"
+                " from Alpaca again: make room there, or name another folder"
+            ),
+        )
+
+
 def _keep(folder: Path, symbol: str, frame: pl.DataFrame) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".", suffix=".part", delete=False) as part:
         try:
             frame.write_parquet(part)
@@ -138,18 +200,31 @@ def _keep(folder: Path, symbol: str, frame: pl.DataFrame) -> None:
 
 
 def _read(
-    access: Access, data: DataSettings, symbols: Sequence[str], days: tuple[date, date], keep: Path | None
+    access: Access,
+    data: DataSettings,
+    symbols: Sequence[str],
+    days: tuple[date, date],
+    keeper: _Keeper,
+    reading: Reading,
 ) -> Frames:
     from .data_client import DataClient
 
     client = DataClient(access)
     frames: Frames = {}
     try:
+        done = 0
+        reading(0.0, symbols[0])
         for some in _portions(symbols, SYMBOLS_A_REQUEST[data.timeframe]):
-            for symbol, frame in _read_portion(client, access, data, some, days):
+
+            def within(share: float, symbol: str, done: int = done, size: int = len(some)) -> None:
+                reading((done + share * size) / len(symbols), symbol)
+
+            for symbol, frame in _read_portion(client, access, data, some, days, within):
                 frames[symbol] = frame
-                if keep is not None:
-                    _keep(keep, symbol, frame)
+                keeper.keep(symbol, frame)
+            done += len(some)
+            log.info("%s bars read from Alpaca: %s of %s symbols", data.timeframe, done, len(symbols))
+        reading(1.0, symbols[-1])
     finally:
         client.close()
     lacking = [symbol for symbol in symbols if symbol not in frames]
@@ -161,12 +236,21 @@ def _read(
     return frames
 
 
+def _unheard(share: float, symbol: str) -> None:
+    """Take what nobody wants to know."""
+
+
 def _portions(symbols: Sequence[str], size: int) -> Iterator[Sequence[str]]:
     return (symbols[at : at + size] for at in range(0, len(symbols), size))
 
 
 def _read_portion(
-    client: DataClient, access: Access, data: DataSettings, symbols: Sequence[str], days: tuple[date, date]
+    client: DataClient,
+    access: Access,
+    data: DataSettings,
+    symbols: Sequence[str],
+    days: tuple[date, date],
+    reading: Reading,
 ) -> Iterator[tuple[str, pl.DataFrame]]:
     """Yield the symbols that have bars, once all of theirs are there."""
     import polars as pl
@@ -188,6 +272,7 @@ def _read_portion(
             for symbol, bars in page.items():
                 if bars:
                     parts.setdefault(symbol, []).append(_frame(bars, data.timeframe))
+                    reading(_share(symbols, symbol, asked, bars[-1].t), symbol)
     except Declined as declined:
         if "symbol" in declined.text:
             raise DataError(
@@ -199,6 +284,12 @@ def _read_portion(
     for symbol in symbols:
         if symbol in parts:
             yield symbol, pl.concat(parts[symbol])
+
+
+def _share(symbols: Sequence[str], symbol: str, asked: BarsAsked, at: datetime) -> float:
+    """Return how far the pages are that come by symbol, in the alphabet's order, and then by time."""
+    before = sum(other < symbol for other in symbols)
+    return (before + (at - asked.start) / (asked.end - asked.start)) / len(symbols)
 
 
 def _frame(bars: Sequence[WireBar], timeframe: str) -> pl.DataFrame:

@@ -18,7 +18,7 @@ import msgspec
 from ...actors.model import ZERO, Side, Terms
 from ...actors.order_class import ExitRole, exit_wire_id, group_of
 from ...actors.ports import BrokerOrderState, OrderFound
-from .amounts import open_quantity
+from .amounts import lone_type, open_quantity
 from .statuses import state_of
 from .wire import WireOrder
 
@@ -144,6 +144,7 @@ class KnownOrder(msgspec.Struct):
             side=side_of(order),
             open_quantity=open_quantity(order) if state is WORKING else ZERO,
             limit_price=order.limit_price,
+            order_type=lone_type(order) if state is WORKING else None,
         )
 
     def terms(self) -> Terms:

@@ -75,8 +75,9 @@ async def _tell(session: Session, update: WireUpdate, beside: TaskGroup) -> None
         session.failed(error, "update")
         session.line.post(ReadDue())
         return
-    if known is None:
-        return  # an order of somebody else: the next read of the account counts it
+    if known is None:  # an order of somebody else: a read of the account counts it
+        beside.start_soon(session.count_others)
+        return
     told = session.teller.update(update, known, session.line.now_ns)
     session.tell(told)
     if told.look_up:

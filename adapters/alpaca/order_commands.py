@@ -27,25 +27,24 @@ from .answers import Answer, Unanswered, Unsent, Verdict, verdict_on_cancel, ver
 from .budget import Priority
 from .known_orders import KnownOrder
 from .order_classes import body_of, objection_to, objection_to_names, wire_ids
+from .polling import SECOND_NS
 from .session import Absence, Session
 from .wire import WireOrder, decode
 
 ENTRIES = frozenset({Purpose.ENTRY, Purpose.CHILD})
-LOOK_UPS = 3
-SPAN_NS = 10_000_000_000
-"""A leg that was looked for in vain so often over so long was never at the broker: the same measure as the core's."""
-
 SOON_S = 2.0
 
 
 class OrderCommands:
     """Carries them out for one incarnation. `under_way` are the new orders that wait for their answer.
 
-    `replacing` are the legs that are being replaced, and whether a cancel was asked for meanwhile.
+    `replacing` are the legs that are being replaced, and whether a cancel was asked for meanwhile. A new order waits here for
+    `held_s` at most, for the rate limit or for those before it: whoever hears nothing of it for longer would believe it sent.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, held_s: float) -> None:
         self._session = session
+        self._held_ns = int(held_s * SECOND_NS)
         self.under_way: dict[str, anyio.Event] = {}
         self.replacing: dict[str, bool] = {}
 
@@ -69,7 +68,7 @@ class OrderCommands:
         session, line, names = self._session, self._session.line, wire_ids(command)
 
         def objection() -> str | None:
-            withheld = not_to_be_sent(command, line.epoch(), line.now_ns)
+            withheld = not_to_be_sent(command, line.epoch(), line.now_ns, line.standstill())
             return None if withheld is None else withheld.reason
 
         why = objection()
@@ -83,7 +82,8 @@ class OrderCommands:
         for name in names:
             session.orders.asked(name)
         priority = Priority.ENTRY if command.order.purpose in ENTRIES else Priority.EXIT
-        outcome = await session.courier.post(body_of(command), priority, objection, command.not_after_ns)
+        until_ns = min(command.not_after_ns, line.now_ns + self._held_ns)
+        outcome = await session.courier.post(body_of(command), priority, objection, until_ns)
         if isinstance(outcome, Unsent):
             self._each(names, lambda name: NotSent(name, CommandKind.NEW, outcome.reason), cause)
         elif isinstance(outcome, Unanswered):
@@ -107,7 +107,7 @@ class OrderCommands:
             else:
                 self._each(names, self._taken, cause)
         elif verdict is Verdict.REFUSED:
-            code, text = str(answer.code or answer.status), answer.message or answer.text
+            code, text = str(answer.code or answer.status), answer.refusal or answer.text
             self._each(names, lambda name: Rejected(name, code, text), cause)
             key_refused(session, answer)
         else:
@@ -157,7 +157,7 @@ class OrderCommands:
             case Verdict.TAKEN if not self._session.hears:
                 self._session.want_poll()  # nobody else would say that it is cancelled
             case Verdict.REFUSED:
-                post(CancelRefused(wire_id, str(answer.code or answer.status), answer.message or answer.text), cause)
+                post(CancelRefused(wire_id, str(answer.code or answer.status), answer.refusal or answer.text), cause)
                 key_refused(self._session, answer)
             case Verdict.LIMITED:
                 post(NotSent(wire_id, CommandKind.CANCEL, f"Alpaca answered {answer.text}"), cause)
@@ -207,7 +207,7 @@ class OrderCommands:
         now_ns, absences = session.line.now_ns, session.memory.absences
         absence = absences.setdefault(wire_id, Absence(now_ns))
         absence.count += 1
-        if absence.count >= LOOK_UPS and now_ns - absence.first_ns >= SPAN_NS:
+        if absence.suffices(now_ns):
             del absences[wire_id]
             session.orders.never_was(wire_id)
 

@@ -58,9 +58,14 @@ ORDER_COMMANDS = (NewOrder, CancelRequest, ReplaceRequest)
 
 
 class Surroundings(NamedTuple):
-    """What the port tells the runtime. `instruments`: the rules of all symbols, before the session is open."""
+    """What the port tells the runtime, and what it must know of it.
+
+    `instruments`: the rules of all symbols, before the session is open. `answer_s`: after so long without an answer the core
+    takes a new order for one that was sent. So one that was not sent by half of it never will be, and that is said.
+    """
 
     instruments: Callable[[dict[str, Instrument]], None]
+    answer_s: float = 5.0
 
 
 class AlpacaPort(IoActor):
@@ -104,7 +109,7 @@ class _Incarnation:
             access, island, timing.heartbeat, timing.pause_s, self._stream_came_up, self._stream_was_lost
         )
         self._watch = Watch(session, self._stream)
-        self._commands = OrderCommands(session)
+        self._commands = OrderCommands(session, around.answer_s / 2)
         self._streaming: anyio.CancelScope | None = None
         self._connecting = False
         self._asked_to_read = False
@@ -244,6 +249,7 @@ class _Incarnation:
     def _stream_came_up(self) -> None:
         self._session.hears = True
         self._session.polling.restart()
+        self._session.want_poll()  # from what is so now on it is to say all
         if self._asked_to_read:  # and was told that it could not be read
             self._asked_to_read = False
             self._line.post(ReadDue())

@@ -13,13 +13,14 @@ import msgspec
 
 from ...actors.quotes import Quote
 from .latest import Latest
+from .stamps import believed_ns
 
 SYMBOL_NS = 250_000_000
 BOARD_NS = 50_000_000
 
 
 class _Prices(msgspec.Struct):
-    """What is known of a symbol. `quoted_ns` and `traded_ns` are the exchange's stamps, `at_ns` and `told_ns` our own."""
+    """What is known of a symbol. `quoted_ns` and `traded_ns` are the exchange's stamps as far as they are believed, the rest our own."""
 
     bid: float = nan
     ask: float = nan
@@ -48,13 +49,13 @@ class QuoteBoard:
         """Take a quote of the stream, which is in order."""
         prices = self._of(symbol)
         prices.bid, prices.ask, prices.bid_size, prices.ask_size = bid, ask, bid_size, ask_size
-        prices.quoted_ns = stamp_ns
+        prices.quoted_ns = believed_ns(stamp_ns, now_ns)
         self._seen(symbol, prices, now_ns)
 
     def traded(self, symbol: str, price: float, stamp_ns: int, now_ns: int) -> None:
         """Take a trade of the stream."""
         prices = self._of(symbol)
-        prices.last, prices.traded_ns = price, stamp_ns
+        prices.last, prices.traded_ns = price, believed_ns(stamp_ns, now_ns)
         self._seen(symbol, prices, now_ns)
 
     def confirmed(self, symbol: str, latest: Latest, asked_ns: int) -> None:
@@ -63,11 +64,12 @@ class QuoteBoard:
         The stream may have said more while the answer was under way, so that of the two the later by the exchange counts.
         """
         prices = self._of(symbol)
-        if latest.quoted_ns > prices.quoted_ns:
+        quoted_ns, traded_ns = believed_ns(latest.quoted_ns, asked_ns), believed_ns(latest.traded_ns, asked_ns)
+        if quoted_ns > prices.quoted_ns:
             prices.bid, prices.ask, prices.bid_size, prices.ask_size = latest[:4]
-            prices.quoted_ns = latest.quoted_ns
-        if latest.traded_ns > prices.traded_ns:
-            prices.last, prices.traded_ns = latest.last, latest.traded_ns
+            prices.quoted_ns = quoted_ns
+        if traded_ns > prices.traded_ns:
+            prices.last, prices.traded_ns = latest.last, traded_ns
         self._seen(symbol, prices, max(asked_ns, prices.at_ns))
 
     def seen_ns(self, symbol: str) -> int:

@@ -105,7 +105,7 @@ class Replacement:
         if known.is_final:
             return await self._was_over(known)
         self._give_up()
-        self._refuse(str(answer.code or answer.status), answer.message or answer.text)
+        self._refuse(str(answer.code or answer.status), answer.refusal or answer.text)
         key_refused(self._session, answer)
         return False
 
@@ -185,7 +185,7 @@ class Replacement:
                 session.line.post(Replaced(command.new_wire_id, order.id, command.terms), self._cause)
             case Verdict.REFUSED:
                 code = answer.code or answer.status
-                self._end(known, f"cancelled, and its replacement was refused: {code} {answer.message or answer.text}")
+                self._end(known, f"cancelled, and its replacement was refused: {code} {answer.refusal or answer.text}")
                 key_refused(session, answer)
             case _:
                 self._unknown(f"Alpaca answered {answer.text}")
@@ -194,7 +194,7 @@ class Replacement:
 
     def _objection(self) -> str | None:
         command, line = self._command, self._session.line
-        withheld = not_to_be_sent(command, line.epoch(), line.now_ns)
+        withheld = not_to_be_sent(command, line.epoch(), line.now_ns, line.standstill())
         if withheld is not None:
             return withheld.reason
         return "a cancel was asked for meanwhile" if self._commands.replacing.get(command.wire_id) else None

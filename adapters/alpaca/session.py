@@ -33,8 +33,10 @@ class Timing(NamedTuple):
 
     `proof_s` is how long a cancel may take that a replacement waits for, `ready_s` how long a reading of the account waits for
     the stream and for the commands before it. `poll_s` is how often what the stream says is checked with open orders, and
-    without. `grace_s` is by how much the stream may be later than a poll. `pause_s` are the first and the longest pause
-    between two tries of the stream.
+    without. `grace_s` is by how much the stream may be later than a poll, and `silence_s` how long it may say nothing after
+    it was later still: with the longest of the polls that is less than half a minute. `pause_s` are the first and the longest
+    pause between two tries of the stream. `others_s` is how long after news of somebody else's order the
+    account is read, and how long after that at the earliest it is again.
     """
 
     connect_s: float = 3.05
@@ -42,17 +44,28 @@ class Timing(NamedTuple):
     answer_s: float = 15.0
     proof_s: float = 5.0
     ready_s: float = 3.0
-    poll_s: tuple[float, float] = (5.0, 30.0)
+    poll_s: tuple[float, float] = (5.0, 20.0)
     grace_s: float = 2.0
+    silence_s: float = 5.0
     pause_s: tuple[float, float] = (1.0, 30.0)
+    others_s: tuple[float, float] = (5.0, 10.0)
     heartbeat: Heartbeat = Heartbeat()
 
 
+LOOK_UPS = 3
+SPAN_NS = 10 * SECOND_NS
+"""What was looked for in vain so often over so long is not at the broker: the same measure as the core's."""
+
+
 class Absence(msgspec.Struct):
-    """How often and for how long a leg was looked for in vain."""
+    """How often and since when an order was looked for in vain."""
 
     first_ns: int
     count: int = 0
+
+    def suffices(self, now_ns: int) -> bool:
+        """Whether no more need be asked."""
+        return self.count >= LOOK_UPS and now_ns - self.first_ns >= SPAN_NS
 
 
 class PortMemory:
@@ -79,8 +92,9 @@ class Session:
         self.orders = memory.orders
         self.teller = Teller(memory.orders)
         self.reads = Reads(courier, memory.orders)
-        self.polling = Polling(int(timing.grace_s * SECOND_NS))
+        self.polling = Polling(int(timing.grace_s * SECOND_NS), int(timing.silence_s * SECOND_NS))
         self.poll_wanted = False
+        self._counts_others = self._others_changed = False
         self.watch_news = anyio.Event()
 
     # --- The session's own state ---------------------------------------------------------------------------------------
@@ -106,6 +120,26 @@ class Session:
         """Have the stream checked now."""
         self.poll_wanted = True
         self.watch_news.set()
+
+    async def count_others(self) -> None:
+        """Have the account read a while after somebody else's order has changed, once for all that change meanwhile.
+
+        What they have open is in the way of ours, or is not any more. A program that trades all day beside us must not use up
+        the requests that we may make.
+        """
+        self._others_changed = True
+        if self._counts_others:
+            return
+        self._counts_others = True
+        soon_s, pause_s = self.timing.others_s
+        try:
+            while self._others_changed:
+                await anyio.sleep(soon_s)
+                self._others_changed = False
+                self.line.post(ReadDue())
+                await anyio.sleep(pause_s)
+        finally:
+            self._counts_others = False
 
     # --- Saying what was learned ---------------------------------------------------------------------------------------
 

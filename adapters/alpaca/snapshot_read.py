@@ -13,7 +13,7 @@ from ...actors.model import ZERO
 from ...actors.ports import AccountReport, BrokerOrderState, BrokerPosition, Executed, OrderFound, Restated
 from ...actors.snapshots import AccountSnapshot, ExternalOrder, SyncAccount
 from . import activities
-from .amounts import open_quantity, price_of
+from .amounts import lone_type, open_quantity, price_of
 from .known_orders import GROUPS, KnownOrders, side_of
 from .reads import Reads
 from .telling import Teller, restated
@@ -141,7 +141,8 @@ def _external(order: WireOrder, *, is_beneath: bool) -> list[ExternalOrder]:
     quantity, waits = open_quantity(order), order.status == "held" and (is_beneath or order.order_class in GROUPS)
     if not quantity or waits or KnownOrders.is_over(order):
         return []
-    return [ExternalOrder(order.id, order.symbol or "", side_of(order), quantity, price_of(order))]
+    kind = None if is_beneath else lone_type(order)
+    return [ExternalOrder(order.id, order.symbol or "", side_of(order), quantity, price_of(order), kind)]
 
 
 def _position(position: WirePosition) -> BrokerPosition:

@@ -11,6 +11,8 @@ from ...actors.model import EPOCH, as_datetime
 NEW_YORK = ZoneInfo("America/New_York")
 MINUTE_NS = 60_000_000_000
 EPOCH_DAY = date(1970, 1, 1).toordinal()
+AHEAD_NS = 5_000_000_000
+"""How far an exchange's clock may be ahead of ours. A stamp beyond that is wrong, its or ours, and says nothing of what is newer."""
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -25,6 +27,11 @@ def wire_ns(stamp: Any) -> int:
     if not isinstance(seconds, int) or not isinstance(nanoseconds, int):
         return 0
     return seconds * 1_000_000_000 + nanoseconds
+
+
+def believed_ns(stamp_ns: int, now_ns: int) -> int:
+    """Return a stamp of the exchange, or now where it lies in the future: nothing that comes then would be newer."""
+    return stamp_ns if stamp_ns <= now_ns + AHEAD_NS else now_ns
 
 
 def session_day(at_ns: int) -> int:

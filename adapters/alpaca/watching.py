@@ -12,12 +12,13 @@ from ...actors.snapshots import ReadDue
 from .codec import fill_key, instant_ns
 from .known_orders import KnownOrder
 from .polling import SECOND_NS
-from .session import Session, note
+from .session import Absence, Session, note
 from .stream_keeper import StreamKeeper
 from .telling import end_of, restated, stands_beside
 from .wire import WireActivity, WireOrder, with_exits
 
 OVERLAP_NS = 120 * SECOND_NS
+NO_LIFE = -1
 FAILURES = 3
 """After so many polls in a row without an answer there is no session."""
 
@@ -29,16 +30,17 @@ class Watch:
         self._session = session
         self._stream = stream
         self._after_ns = 0
-        self._is_first = True
+        self._judged_life = NO_LIFE
         self._failures = 0
         self._polled_ns = 0
+        self._absences: dict[str, Absence] = {}
         self._rows: dict[str, tuple[WireActivity, KnownOrder]] = {}
         self._ended: dict[str, KnownOrder] = {}
 
     def begin(self) -> None:
         """Begin anew: what happened before is told by the reading of the account."""
         self._after_ns = self._session.line.now_ns - OVERLAP_NS
-        self._is_first, self._failures = True, 0
+        self._judged_life, self._failures = NO_LIFE, 0
         self._session.polling.restart()
         self._session.want_poll()
 
@@ -69,14 +71,17 @@ class Watch:
             await session.watch_news.wait()
 
     def _next_ns(self) -> int:
-        """Return when the next poll is due: sooner while orders are open, later when the rate limit is short."""
+        """Return when the next poll is due: sooner with open orders, unless the rate limit is short."""
         session = self._session
         with_orders_s, quiet_s = session.timing.poll_s
-        seconds = with_orders_s if session.orders.working() else quiet_s
-        return self._polled_ns + int(seconds * SECOND_NS) * session.courier.budget.slower(session.line.now_ns)
+        times = session.courier.budget.slower(session.line.now_ns)
+        seconds = min(with_orders_s * times, quiet_s) if session.orders.working() else quiet_s
+        return self._polled_ns + int(seconds * SECOND_NS)
 
     async def _poll(self) -> None:
-        session = self._session
+        session, life = self._session, self._stream.life
+        # what happened before the stream was up, or while it is down, counts against nobody
+        is_judged = session.hears and life == self._judged_life
         try:
             working = session.orders.working()
             listed = {each.id: each for order in await session.reads.open_orders() for each in with_exits(order)}
@@ -86,11 +91,14 @@ class Watch:
                     await session.reads.learn(order)
                 elif session.orders.is_lessened(order):
                     await self._lessened(order)
+                self._is_there(session.orders.by_id.get(order.id))
             rows = await session.reads.fills(self._after_ns)
             await session.reads.attribute(row.order_id for row in rows if row.order_id)
             gone = [known for known in working if known.broker_order_id not in listed and not known.is_told_ended]
             gone = [known for known in gone if not session.orders.waits_beside(known, listed)]
             ended = [known for known in gone if await self._has_ended(known)]
+            if not is_judged:  # those that an earlier process had: they were over when this one met them
+                ended += [known for known in session.orders.working() if _was_over(known) and known not in ended]
         except BrokerError as error:
             session.failed(error, "poll")
             self._failures += 1
@@ -99,8 +107,8 @@ class Watch:
             return
         self._failures = 0
         self._see(rows, ended)
-        if self._is_first or not session.hears:  # what nobody could say counts against nobody
-            self._is_first = False
+        if not (is_judged and session.hears and self._stream.life == life):
+            self._judged_life = life
             self._tell_facts((*self._rows, *self._ended))
 
     async def _lessened(self, order: WireOrder) -> None:
@@ -112,9 +120,30 @@ class Watch:
     async def _has_ended(self, known: KnownOrder) -> bool:
         order: WireOrder | None = await self._session.reads.order(known.broker_order_id)
         if order is None:
+            self._is_not_there(known)
             return False
+        self._is_there(known)
         last = await self._session.reads.follow(order)
         return last is not None and known.is_final
+
+    def _is_not_there(self, known: KnownOrder) -> None:
+        """Count polls that Alpaca answers with 404, as for all orders of a paper account that was reset.
+
+        Once they suffice no poll asks for it any more, and the core is to ask, and to decide: nothing is told of it here.
+        """
+        order_id, now_ns = known.broker_order_id, self._session.line.now_ns
+        absence = self._absences.setdefault(order_id, Absence(now_ns))
+        absence.count += 1
+        if absence.suffices(now_ns):
+            known.is_told_ended = True
+            text = "Alpaca lists it no more and answers 404 for it, as after a reset of a paper account; polls ask for it no more"
+            note(logging.WARNING, "alpaca.order_gone", wire_id=known.wire_id, broker_order_id=order_id, text=text)
+            self._session.line.post(ReadDue())
+
+    def _is_there(self, known: KnownOrder | None) -> None:
+        """Look after an order again that Alpaca shows after all."""
+        if known is not None and self._absences.pop(known.broker_order_id, None) is not None and not known.is_final:
+            known.is_told_ended = False
 
     def _see(self, rows: list[WireActivity], ended: list[KnownOrder]) -> None:
         """Compare with what was told. A fill that is told differently is corrected at once."""
@@ -147,19 +176,19 @@ class Watch:
         self._after_ns = max([self._after_ns, *times])
 
     def _tell_missed(self) -> None:
-        """Tell what the stream did not, and give the stream up once that happens again."""
+        """Tell what the stream did not, and give the stream up once that happens again, or it says nothing more."""
         session = self._session
         knows = session.polling.knows
         self._rows = {fact: row for fact, row in self._rows.items() if not knows(fact)}
         self._ended = {fact: known for fact, known in self._ended.items() if not knows(fact)}
         missed = session.polling.missed(session.line.now_ns)
-        if not missed.facts:
-            return
-        note(logging.WARNING, "alpaca.stream_missed", facts=len(missed.facts), mute=missed.is_mute)
-        self._tell_facts(missed.facts)
-        session.line.post(ReadDue())
+        if missed.facts:
+            note(logging.WARNING, "alpaca.stream_missed", facts=missed.facts)
+            self._tell_facts(missed.facts)
+            session.line.post(ReadDue())
         if missed.is_mute:
-            self._stream.drop("mute: polls saw twice what it did not say")
+            note(logging.WARNING, "alpaca.stream_mute", text="it is opened anew")
+            self._stream.drop("mute: polls saw what it did not say, and it has said nothing since")
 
     def _tell_facts(self, facts: tuple[str, ...]) -> None:
         session = self._session
@@ -181,3 +210,8 @@ class Watch:
         if known.state is BrokerOrderState.DONE and known.covered >= known.order.filled:
             known.is_told_ended = True
             self._session.polling.told(end_of(known.broker_order_id))
+
+
+def _was_over(known: KnownOrder) -> bool:
+    """Whether an order is over for certain, without a further look at it: none took its place."""
+    return known.is_final and not known.order.replaced_by

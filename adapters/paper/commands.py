@@ -22,8 +22,8 @@ async def take(account: PaperAccount, line: Line, got: Got) -> None:
         taken.append(more)
         line.hold(more[0])
         more = await line.receive_until(line.now_ns)
-    epoch, now_ns = line.epoch(), line.now_ns
-    entries = [(command, cause, not_to_be_sent(command, epoch, now_ns)) for command, cause in taken]
+    epoch, now_ns, standstill = line.epoch(), line.now_ns, line.standstill()
+    entries = [(command, cause, not_to_be_sent(command, epoch, now_ns, standstill)) for command, cause in taken]
     tell(line, await account.handle(entries, now_ns))
     for command, _ in taken:
         line.done(command)

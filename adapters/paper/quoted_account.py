@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from decimal import Context, localcontext
 from pathlib import Path
@@ -10,14 +11,20 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from ...actors.bars import Bars
-from ...actors.model import Instrument
+from ...actors.model import Instrument, Order, TimeInForce, as_datetime
+from ...actors.ports import NewOrder, NotSent, Rejected
 from ...actors.quotes import Quote
 from ..simulated.hours import Sessions
 from ..simulated.orders import REMEMBERED
 from ..simulated.rules import ExchangeRules
-from .account import PaperAccount
+from .account import Entry, PaperAccount
 from .quoted_venue import QuotedVenue
 from .venue import PaperVenue, Said
+
+AUCTIONS = frozenset({TimeInForce.OPG, TimeInForce.CLS})
+"""Who asks for these knows that the order waits."""
+
+log = logging.getLogger("ordersmith")
 
 
 class NamedSessions(Sessions, Protocol):
@@ -65,6 +72,7 @@ class QuotedAccount(PaperAccount):
     ) -> None:
         super().__init__(path, rules, {}, _NoBars(), account=account, arithmetic=arithmetic, remembered=remembered)
         self._any_symbol, self._sessions, self._fresh_ns = instruments, sessions, fresh_ns
+        self._told_open_ns: int | None = None
 
     @property
     def venue(self) -> QuotedVenue:
@@ -72,6 +80,31 @@ class QuotedAccount(PaperAccount):
         venue = super().venue
         assert isinstance(venue, QuotedVenue)
         return venue
+
+    async def handle(self, entries: Sequence[Entry], now_ns: int) -> list[Said]:
+        said = await super().handle(entries, now_ns)
+        self._tell_of_waiting(entries, said)
+        return said
+
+    def _tell_of_waiting(self, entries: Sequence[Entry], said: Sequence[Said]) -> None:
+        """Say, once until the next opening, that an order which was taken can trade only then."""
+        opens_ns = None if self.venue.exchange.session is not None else self.venue.next_session_ns()
+        if opens_ns is None or opens_ns == self._told_open_ns:
+            return
+        refused = {report.wire_id for report, _ in said if isinstance(report, Rejected | NotSent)}
+        for command, *_ in entries:
+            if isinstance(command, NewOrder) and command.wire_id not in refused and _waits(command.order):
+                self._told_open_ns = opens_ns
+                log.warning("%s", self._waiting_words(command.order, opens_ns))
+                return
+
+    def _waiting_words(self, order: Order, opens_ns: int) -> str:
+        which = f"{order.order_type} {order.side} {order.quantity} {order.symbol} ({order.client_order_id})"
+        return (
+            f"{which} waits for the opening, and so does every order until then: {self._sessions.name} is closed and opens at"
+            f" {as_datetime(opens_ns):%Y-%m-%d %H:%M} UTC; a LIMIT order with extended_hours trades before, and"
+            ' data.calendar: "24/7" trades always'
+        )
 
     async def quotes(self, quotes: Sequence[Quote], now_ns: int) -> list[Said]:
         """Let the orders meet these quotes, and return what is said, durable."""
@@ -125,3 +158,8 @@ class QuotedAccount(PaperAccount):
             remembered=self._file.remembered,
             fresh_ns=self._fresh_ns,
         )
+
+
+def _waits(order: Order) -> bool:
+    """Tell whether an order, while no session is open, waits for one without having asked for that."""
+    return not order.extended_hours and order.time_in_force not in AUCTIONS

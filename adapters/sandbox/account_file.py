@@ -1,4 +1,7 @@
-"""The account on disk: the whole of it, put in place of the old one in one step."""
+"""The account on disk: the whole of it, put in place of the old one in one step, by one sandbox at a time.
+
+Beside it lies `<name>.lock`, locked by the sandbox that has it. The lock ends with the process, however that ends; the file stays.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from ...actors.errors import DataError
+from ..journal_files import FileLock
+from ..journal_problems import JournalFault, JournalProblem
 
 
 class AccountFile:
@@ -15,6 +20,25 @@ class AccountFile:
     def __init__(self, path: Path | None) -> None:
         self.path = path
         self._last = b""
+        self._lock = None if path is None else FileLock(path)
+
+    def take(self) -> None:
+        """Keep other sandboxes from the file until `release`, or the end of the process. Raises DataError."""
+        if self._lock is None:
+            return
+        self._check_folder()
+        try:
+            self._lock.take()
+        except JournalFault as fault:
+            what = "cannot be locked"
+            if fault.problem is JournalProblem.IN_USE:
+                what = "another sandbox has this account; stop it, or name another file"
+            raise DataError(f"--account {self.path}: {what} ({fault.detail})") from fault
+
+    def release(self) -> None:
+        """Let another sandbox have it."""
+        if self._lock is not None:
+            self._lock.release()
 
     def read(self) -> bytes | None:
         """Return what was written last, None where there is no file. Raises DataError."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, TypeVar
@@ -11,6 +12,7 @@ from ...config.problems import InvalidSettings, KeyPath, Problem, path_text
 from ...config.schema import Reader
 
 S = TypeVar("S", bound=Section)
+EXAMPLE = '{"symbol": "AAPL"}'
 Text = Annotated[str, Check("some text", lambda text: bool(text.strip()))]
 
 
@@ -21,6 +23,26 @@ class Asked:
         self.named = named
         self.query = query
         self.body = body
+
+    def fields(self) -> dict[str, Any]:
+        """Return the body as it came, a copy: an object, or nothing, which is an empty one. Raises InvalidSettings."""
+        if self.body is None:
+            return {}
+        if not isinstance(self.body, dict):
+            message = (
+                f"is {json.dumps(self.body)[:40]}; accepted: an object of JSON with named fields, such as {EXAMPLE}"
+            )
+            raise InvalidSettings([Problem(path="body", value=self.body, message=message)])
+        return dict(self.body)
+
+    def after(self) -> int:
+        """Return the number that the query wants only newer ones than. Raises InvalidSettings."""
+        text = self.query.get("after", "0")
+        if not (text.isascii() and text.isdigit()):
+            raise InvalidSettings(
+                [Problem(path="after", value=text, message=f"{text!r}; accepted: a whole number, such as 17")]
+            )
+        return int(text)
 
     def read(self, kind: type[S], *needed: str) -> S:
         """Read the body as an object of this kind. Raises InvalidSettings."""

@@ -6,7 +6,6 @@ counted by the limit, or seen in the log. Requests that a web page could have ma
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -26,7 +25,7 @@ from .admin_bodies import (
 )
 from .alpaca_refusal import Refusal
 from .fault_profile import rules_of
-from .http_front import Answer
+from .http_front import Answer, read_json
 from .market import Quote, row
 from .office import Office
 from .sandbox_config import HOST
@@ -69,7 +68,7 @@ def orders(office: Office, asked: Asked) -> Any:
 
 def updates(office: Office, asked: Asked) -> Any:
     """Return what the broker has said, whether or not anybody heard it."""
-    after = int(asked.query.get("after", "0"))
+    after = asked.after()
     return [update for update in office.updates if update["number"] > after]
 
 
@@ -80,7 +79,7 @@ def log(office: Office, asked: Asked) -> Any:
         methods=methods,
         path=query.get("path", ""),
         client_order_id=query.get("client_order_id"),
-        after=int(query.get("after", "0")),
+        after=asked.after(),
     )
 
 
@@ -153,11 +152,11 @@ def play(office: Office, asked: Asked) -> Any:
 
 
 def submit(office: Office, asked: Asked) -> Any:
-    return office.broker.submit(now_ns(), asked.body or {})
+    return office.broker.submit(now_ns(), asked.fields())
 
 
 def replace(office: Office, asked: Asked) -> Any:
-    body = dict(asked.body or {})
+    body = asked.fields()
     name = OrderName(order_id=body.pop("order_id", None), client_order_id=body.pop("of_client_order_id", None))
     return office.broker.replace(now_ns(), _order_id(office, name), body)
 
@@ -201,11 +200,11 @@ def close_session(office: Office, asked: Asked) -> Any:
 
 
 def set_account(office: Office, asked: Asked) -> Any:
-    return office.broker.set_account(**_flags(asked.body))
+    return office.broker.set_account(**_flags(asked.fields()))
 
 
 def set_asset(office: Office, asked: Asked) -> Any:
-    flags = dict(asked.body or {})
+    flags = asked.fields()
     symbol = flags.pop("symbol", None)
     if not isinstance(symbol, str):
         raise InvalidSettings(
@@ -235,13 +234,13 @@ def _order_id(office: Office, name: OrderName) -> str:
     return found
 
 
-def _flags(body: Any) -> dict[str, bool]:
-    wrong = [name for name, value in (body or {}).items() if not isinstance(value, bool)]
+def _flags(body: dict[str, Any]) -> dict[str, bool]:
+    wrong = [name for name, value in body.items() if not isinstance(value, bool)]
     if wrong:
         raise InvalidSettings(
             [Problem(path=name, value=body[name], message="accepted: true or false") for name in wrong]
         )
-    return dict(body or {})
+    return body
 
 
 Do = Callable[[Office, Asked], Any]
@@ -282,8 +281,10 @@ def handler(office: Office, do: Do) -> Callable[[web.Request], Awaitable[web.Res
                 Answer(403, {"message": f"only for programs on this machine; call http://{HOST}:PORT directly"})
             )
         try:
-            raw = await request.read()
-            body = json.loads(raw) if raw.strip() else None
+            body = read_json(await request.read())
+        except ValueError as error:
+            return _told(Answer(400, {"message": f"the body is not JSON: {error}; accepted: an object such as {{}}"}))
+        try:
             found = do(office, Asked(request.match_info, request.query, body))
         except InvalidSettings as error:
             return _told(Answer(422, {"message": str(error), "problems": [_problem(each) for each in error.problems]}))

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from ...actors.errors import DataError
 from . import admin_routes, data_routes, trading_routes
+from .absent_paths import absent
 from .bar_tape import BarTape
 from .http_front import Front
 from .office import Office
@@ -110,4 +111,5 @@ def _application(office: Office) -> web.Application:
     application.router.add_get("/stream", office.trade.serve)
     application.router.add_get("/v2/iex", office.data.serve)
     application.router.add_get("/v2/sip", office.data.serve)
+    application.router.add_route("*", "/{path:.*}", absent(office))  # what nothing above has taken
     return application

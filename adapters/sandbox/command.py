@@ -39,7 +39,7 @@ What is accepted there is said by an empty object; GET /sandbox/state, /sandbox/
 examples:
   ordersmith sandbox --alpaca 8399
   ordersmith sandbox --alpaca 8399 --account account.json --data examples/data --speed 3600
-  ordersmith sandbox --alpaca 8399 --faults storm.yaml
+  ordersmith sandbox --alpaca 8399 --faults examples/alpaca-storm.yaml
 """
 
 
@@ -54,7 +54,12 @@ def add_parser(commands: Any) -> None:
     )
     add = parser.add_argument
     add("--alpaca", metavar="PORT", type=_whole(0, 65535), required=True, help="the port on 127.0.0.1; 0: a free one")
-    add("--account", metavar="FILE", type=Path, help="where the account persists (default: it is forgotten)")
+    add(
+        "--account",
+        metavar="FILE",
+        type=Path,
+        help="where the account persists, for one sandbox (default: it is forgotten)",
+    )
     add(
         "--data",
         metavar="FILE",
@@ -71,7 +76,12 @@ def add_parser(commands: Any) -> None:
     )
     add("--kind", choices=("paper", "live"), default="paper", help="which account it is (default: paper)")
     add("--cash", metavar="USD", type=_money, default=CASH, help=f"of a new account (default: {CASH})")
-    add("--faults", metavar="PROFILE", type=Path, help="a YAML file with faults and how often they strike")
+    add(
+        "--faults",
+        metavar="PROFILE",
+        type=Path,
+        help="a YAML file with faults and how often they strike; every key: examples/alpaca-storm.yaml",
+    )
     add(
         "--partial-fills",
         metavar="P",

@@ -43,6 +43,11 @@ class Standing:
         return self.kind.seconds if self.rule.seconds is None else float(self.rule.seconds)
 
     @property
+    def rate(self) -> float:
+        """How probable it is at each occasion."""
+        return 1.0 if self.rule.rate is None else float(self.rule.rate)
+
+    @property
     def spent(self) -> bool:
         return self.left == 0
 
@@ -53,7 +58,7 @@ class Standing:
 
     def draws(self) -> bool:
         """Whether it strikes this occasion, by its rate."""
-        return not self.spent and (self.rule.rate == 1 or self.chance.random() < float(self.rule.rate))
+        return not self.spent and (self.rate == 1 or self.chance.random() < self.rate)
 
     def wait_s(self) -> float:
         """How long until it strikes next, at random `per_hour` times an hour."""
@@ -65,7 +70,7 @@ class Standing:
         return {
             "id": self.number,
             "kind": rule.kind,
-            "rate": float(rule.rate),
+            "rate": self.rate,
             "per_hour": None if rule.per_hour is None else float(rule.per_hour),
             "seconds": self.seconds,
             "method": rule.method,
@@ -105,7 +110,7 @@ class FaultBook:
 
     def add_from_admin(self, rules: Sequence[FaultRule]) -> list[Standing]:
         """Put rules in force that somebody asks for just now: once, unless they say more."""
-        at_once = [rule.count or (1 if rule.rate == 1 and rule.per_hour is None else None) for rule in rules]
+        at_once = [rule.count or (1 if rule.rate is None and rule.per_hour is None else None) for rule in rules]
         return [self.add(rule, count) for rule, count in zip(rules, at_once, strict=True)]
 
     def remove(self, number: int) -> bool:

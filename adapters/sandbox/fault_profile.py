@@ -39,8 +39,8 @@ class FaultRule(Section, frozen=True, kw_only=True):
 
     kind: FaultName | None = None
     """What happens: a name of `fault_kinds.KINDS`."""
-    rate: Probability = Decimal(1)
-    """How probable it is at each occasion."""
+    rate: Probability | None = None
+    """How probable it is at each occasion. None: it strikes at each, as with 1."""
     per_hour: PerHour | None = None
     """For what befalls a standing connection: how often an hour, at random. None: at once."""
     count: Count | None = None
@@ -138,7 +138,7 @@ def _nonsense(rule: FaultRule, occasion: str) -> Iterator[tuple[str, str]]:
         if getattr(rule, key) is not None and occasion != of:
             named = either(name for name, kind in KINDS.items() if kind.occasion == of)
             yield key, f"means nothing for {rule.kind}; accepted with {where}: {named}"
-    if occasion == "link" and rule.rate != 1:
+    if occasion == "link" and rule.rate not in (None, 1):
         yield "rate", f"means nothing for {rule.kind}, which needs no occasion; accepted: per_hour, or neither for now"
 
 

@@ -93,7 +93,9 @@ class _Visit:
     async def serve(self) -> web.StreamResponse:
         office, request = self.office, self.request
         try:
-            body, readable = _read(await request.read()), True
+            body, readable = read_json(await request.read()), True
+            if not (body is None or isinstance(body, dict)):
+                body, readable = None, False
         except ValueError:
             body, readable = None, False
         except ConnectionError:
@@ -245,14 +247,12 @@ def _with_unknown_status(body: Any) -> Any:
     return {**body, "status": MYSTERY} if isinstance(body, dict) and "status" in body else body
 
 
-def _read(raw: bytes) -> Any:
-    """Read a body: an object of JSON, or nothing. Raises ValueError."""
-    if not raw.strip():
-        return None
-    body = json.loads(raw)
-    if not isinstance(body, dict):
-        raise ValueError("not an object")
-    return body
+def read_json(raw: bytes) -> Any:
+    """Read a body: JSON, or nothing, which is None. Raises ValueError."""
+    try:
+        return json.loads(raw) if raw.strip() else None
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def _encoded(body: Any) -> bytes | None:

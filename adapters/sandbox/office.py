@@ -59,9 +59,14 @@ class Office:
 
     def open(self) -> None:
         """Take up the account where it was left, and put the faults in force. Raises DataError."""
-        kept = self.file.read()
-        if kept is not None:
-            self._load(kept)
+        self.file.take()
+        try:
+            kept = self.file.read()
+            if kept is not None:
+                self._load(kept)
+        except BaseException:
+            self.file.release()
+            raise
         self.faults.start(self.config.faults, now_ns())
         self.start(self._step())
 
@@ -82,7 +87,10 @@ class Office:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(self.trade.stop(), self.data.stop())
-        self.publish()
+        try:
+            self.publish()
+        finally:
+            self.file.release()
 
     def start(self, work: Any) -> None:
         """Let something go on beside the requests, until the sandbox closes."""

@@ -64,6 +64,7 @@ class QuotedExchange(SimulatedExchange):
         reports: list[Report] = []
         rows = self._account.rows
         for quote in quotes:
+            quote = quote.seen_by(now_ns)
             if self._quotes.take(quote) is None:
                 continue
             if (price := quote.price) is not None:

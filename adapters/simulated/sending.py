@@ -9,24 +9,25 @@ from ...actors.ports import CommandKind, NewOrder, NotSent, ReplaceRequest
 ADDS_RISK = frozenset({NewOrder, ReplaceRequest})
 
 
-def not_to_be_sent(command: Any, epoch: int | None, now_ns: int) -> NotSent | None:
+HALTED = "trading was halted"
+
+
+def not_to_be_sent(command: Any, epoch: int | None, now_ns: int, standstill: str = HALTED) -> NotSent | None:
     """Say why the command must not be written at `now_ns` under this trading epoch, None when it may be.
 
-    `epoch` is None once trading is halted by escalation. Only what adds risk is held back.
+    `epoch` is None while nothing may be sent, and `standstill` says why. Only what adds risk is held back.
     """
     if type(command) not in ADDS_RISK:
         return None
     if epoch != command.trading_epoch:
-        return of_another_epoch(command, epoch)
+        return of_another_epoch(command, epoch, standstill)
     return too_late(command, now_ns) if now_ns > command.not_after_ns else None
 
 
-def of_another_epoch(command: NewOrder | ReplaceRequest, epoch: int | None) -> NotSent:
+def of_another_epoch(command: NewOrder | ReplaceRequest, epoch: int | None, standstill: str = HALTED) -> NotSent:
     """Say that trading is not as it was when the command was approved."""
-    halted = epoch is None
-    return _not_sent(
-        command, "trading was halted" if halted else "the trading state changed after the order was approved"
-    )
+    changed = "the trading state changed after the order was approved"
+    return _not_sent(command, (standstill or HALTED) if epoch is None else changed)
 
 
 def too_late(command: NewOrder | ReplaceRequest, now_ns: int) -> NotSent:

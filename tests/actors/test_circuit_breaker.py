@@ -14,6 +14,7 @@ from ordersmith.actors.actor import Event
 from ordersmith.actors.doubt_events import JournalFailed, OrderResurfaced
 from ordersmith.actors.errors import ActorError
 from ordersmith.actors.events import Escalated, OrderDenied, TradingStateChanged
+from ordersmith.actors.machines.breaker import HaltReason, halt_words
 from ordersmith.actors.messages import HaltTrading, SubmitOrders
 from ordersmith.actors.model import Order, OrderState, Purpose, TradingState
 from ordersmith.actors.ports import CommandKind, NewOrder, OutcomeUnknown, Rejected
@@ -53,6 +54,42 @@ def test_repeated_rejections_halt_trading() -> None:
     assert event.text == "3 rejections within 10 s, the last of c: NO"
     (status,) = world.submit(Order.buy("A", 1, client_order_id="d"))
     assert status.reason == "TRADING_HALTED"
+
+
+def test_who_is_denied_is_told_why_and_how_it_goes_on() -> None:
+    """The denial of an order, or of a change of one, has the breaker's reason, also after a crash of the gate, and no other one."""
+    world = World(scripted=True, breaker=RULES).bar()
+    world.submit(Order.buy("A", 1, "9", client_order_id="rests"))
+    world.says(accepted("rests.0"))
+    world.dispatcher.state(BooksDisagree("main", "A", Decimal(1), Decimal(2)))
+    world.run()
+    world.backtest.lifecycle.crash("risk_gate", ActorError("a bug"))
+    world.run()
+    why = (
+        "trading is HALTED: only cancels, protection and liquidation pass. POSITION_MISMATCH: main holds 2 A at the broker and "
+        "1 in our books; to go on: "
+    )
+    (denied,) = world.submit(Order.buy("A", 1, client_order_id="a"))
+    assert (denied.reason, denied.text.startswith(why), "`ordersmith resolve symbol`" in denied.text) == (
+        "TRADING_HALTED",
+        True,
+        True,
+    )
+    world.resume()
+    (passed,) = world.submit(Order.buy("B", 1, client_order_id="b"))
+    assert passed.text == ""
+
+
+def test_words_of_a_halt_are_of_bounded_length() -> None:
+    """Each denial is a record: an error of a megabyte is told by its beginning."""
+    told = halt_words("ESCALATION", "x" * 1_000_000)
+    assert len(told) < 600
+    assert told.startswith("ESCALATION: xxx")
+
+
+def test_every_reason_says_how_it_goes_on() -> None:
+    """Whoever is denied has something to do about it, whatever has halted; only the start halts nothing."""
+    assert {HaltReason.START} == {reason for reason in HaltReason if not halt_words(reason.value, "text")}
 
 
 def test_rejections_further_apart_do_not_halt() -> None:
@@ -273,6 +310,9 @@ def test_an_alarm_halts_until_a_person_resumes(alarm: Event, reason: str, text: 
         world.run()
     assert [change[1] for change in changes(world)] == ["REPEATED_REJECTIONS", reason]
     assert world.events(TradingStateChanged)[-1].text == text
+    (denied,) = world.submit(Order.buy("A", 1, client_order_id="denied"))
+    assert f"{reason}: {text}; to go on: " in denied.text
+    assert denied.text.endswith("then resume")
     world.wait(1000)
     assert state(world) is HALTED
     world.resume()

@@ -398,12 +398,13 @@ def test_a_replacement_that_costs_more_by_its_price_needs_the_cash() -> None:
 
 
 def test_an_order_cannot_be_replaced_while_a_question_is_open() -> None:
-    """Unanswered orders, cancels and replacements come first."""
+    """Unanswered orders, cancels and replacements come first, and the refusal says to wait for them."""
+    advice = "has no answer yet; wait for its answer, then replace again if it is still open"
     for world in (sent(), replacing()):
-        assert "has no answer yet" in world.replace("o", 30).text
+        assert world.replace("o", 30).text == f"order o cannot be replaced now: another command about it {advice}"
     world = working()
     world.cancel("o")
-    assert "has no answer yet" in world.replace("o", 30).text
+    assert world.replace("o", 30).text == f"order o cannot be replaced now: its cancel {advice}"
 
 
 def test_a_cancel_follows_the_order_to_its_next_leg() -> None:

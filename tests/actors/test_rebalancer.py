@@ -255,6 +255,27 @@ def test_an_end_that_trying_again_would_not_mend_drops_the_target(end: str) -> N
     assert dropped(world) == [("A", "NO_MONEY" if end == "rejected" else "BROKER")]
 
 
+@pytest.mark.parametrize("end", ["rejected", "denied", "cancelled"])
+def test_what_is_given_up_says_what_is_missing_and_why(end: str) -> None:
+    """A target that is dropped tells the position that stays, what would still have to be traded, and what was said to its order."""
+    world = World(scripted=True, cash="100" if end == "denied" else "100000").bar()
+    world.target(A=40)
+    order_id = world.events(TargetOrdered)[-1].client_order_id
+    if end == "denied":
+        ((event),) = world.events(TargetDropped)
+        assert (event.reason, event.held, event.missing) == ("BUYING_POWER", D(0), D(40))
+        assert event.text.startswith("it needs 400")
+    else:
+        world.says(accepted(f"{order_id}.0"), executed(f"{order_id}.0", "k", 15, 10, 15))
+        no = Rejected(f"{order_id}.0", "403", "no (existing_order_id b-9)")
+        world.says(no if end == "rejected" else Cancelled(f"{order_id}.0", "too much"))
+        ((event),) = world.events(TargetDropped)
+        text = "too much" if end == "cancelled" else no.text
+        assert (event.text, event.held, event.missing) == (text, D(15), D(25))
+    assert event.client_order_id == order_id
+    world.target(A=0)
+
+
 def test_two_orders_that_end_in_one_tick_are_not_ordered_again() -> None:
     """When several orders are refused at once, none of them is sent a second time."""
     world = World(scripted=True).bar()

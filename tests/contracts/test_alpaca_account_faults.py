@@ -12,6 +12,7 @@ from decimal import Decimal
 import pytest
 from port_worlds import SYMBOL, AlpacaWorld, new, ready, resting
 
+from ordersmith.actors.model import OrderType
 from ordersmith.actors.ports import (
     Cancelled,
     CashKind,
@@ -151,8 +152,8 @@ async def test_orders_of_others_are_external(world: AlpacaWorld) -> None:
         await world.by_hand("place", qty="3", type="limit", limit_price="40")
         read = await host.read()
         assert read.orders == ()
-        assert [(each.symbol, each.open_quantity, each.limit_price) for each in read.externals] == [
-            (SYMBOL, Decimal(3), Decimal(40))
+        assert [(each.symbol, each.open_quantity, each.limit_price, each.order_type) for each in read.externals] == [
+            (SYMBOL, Decimal(3), Decimal(40), OrderType.LIMIT)
         ]
 
 

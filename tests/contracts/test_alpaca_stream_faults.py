@@ -160,7 +160,7 @@ DETECTED_WITHIN_S = {"half_open": 15.0, "drop_frame": 10.0, "mute": 30.0}
 
 @pytest.mark.parametrize("anyio_backend", ["trio"])
 async def test_a_stream_that_fails_silently_is_noticed_in_time(record_property: Any) -> None:
-    """A half-open stream is noticed within 15 s, a dropped fill within 10 s, a mute stream within 30 s."""
+    """A half-open stream is noticed within 15 s, a dropped fill within 10 s, a mute stream within 30 s of one fill, the only one."""
     took: dict[str, float] = {}
     async with anyio.create_task_group() as group:
         for fault in DETECTED_WITHIN_S:
@@ -182,21 +182,11 @@ async def _detect(fault: str, took: dict[str, float]) -> None:
             await world.fill("one.0", 4)
             if fault == "drop_frame":
                 await host.heard(Executed, within=12)
-            elif fault == "mute":
-                await _keep_filling(world, host)
             else:
-                await host.heard(Disconnected, within=20)
+                await host.heard(Disconnected, within=35)
             took[fault] = time.monotonic() - begin
     finally:
         await world.close()
-
-
-async def _keep_filling(world: AlpacaWorld, host: PortHost) -> None:
-    """Let something happen now and then that the mute stream does not say, until the port has lost its trust in it."""
-    with anyio.move_on_after(35):
-        while not any(isinstance(report, Disconnected) for report in host.reports):
-            await anyio.sleep(3)
-            await world.fill("one.0", 1)
 
 
 # --- Many orders -------------------------------------------------------------------------------------------------------

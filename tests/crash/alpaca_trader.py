@@ -34,7 +34,8 @@ from ordersmith.actors.machines.order_changes import Pending
 from ordersmith.actors.machines.order_table import Proof
 from ordersmith.actors.model import OrderType, Side, TimeInForce
 from ordersmith.adapters import crash_points
-from ordersmith.adapters.alpaca import feed, order_commands, port  # noqa: F401 - the SDK, likewise
+from ordersmith.adapters.alpaca import feed, port  # noqa: F401 - the SDK, likewise
+from ordersmith.adapters.alpaca import session as port_session
 from ordersmith.adapters.alpaca.session import Timing
 from ordersmith.adapters.alpaca.trade_updates import Heartbeat
 from ordersmith.supervisor import live_plan, run_command, service  # noqa: F401 - likewise
@@ -88,7 +89,7 @@ def make_haste() -> None:
         (doubt, "SPAN_NS"),
         (doubt, "FIRST_WAIT_NS"),
         (doubt, "LONGEST_WAIT_NS"),
-        (order_commands, "SPAN_NS"),
+        (port_session, "SPAN_NS"),
         (session, "BACKOFF_NS"),
         (session, "LONGEST_BACKOFF_NS"),
         (account_reader, "SECOND_READ_NS"),

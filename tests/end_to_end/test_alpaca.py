@@ -20,6 +20,10 @@ from ordersmith import (
     open_blocking_executor,
     open_executor,
 )
+from ordersmith.actors.account_events import ExternalOrderGone, ExternalOrderSeen
+from ordersmith.actors.events import TargetDropped
+from ordersmith.adapters.alpaca import port
+from ordersmith.adapters.alpaca.session import Timing
 
 BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
 SYMBOLS = ("AAPL", "MSFT")
@@ -137,6 +141,60 @@ def test_an_order_that_filled_while_nobody_ran_is_found(paper, settings):
     assert (status.state, status.filled_quantity) == ("FILLED", 4)
     assert positions["MSFT"].quantity >= 4
     paper.quote("MSFT", 199.99, 200.01)
+
+
+def test_a_flatten_that_somebody_elses_order_stops_says_so(paper, settings, caplog, monkeypatch):
+    """Alpaca's refusal, and then the gate's, name the order that is in the way; once it is gone the position is closed."""
+
+    async def found(events, kind):
+        while True:
+            record = await anext(events)
+            if isinstance(record.event, kind) and getattr(record.event, "reason", "") != "REACHED":
+                return record.event
+
+    async def main():
+        async with AlpacaPaperExecutor(settings(paper, journal="wash.db", instance="wash")) as executor:
+            events = executor.events()
+            held = (await executor.get_positions()).get("AAPL")
+            [bought] = await executor.submit_orders([Order.buy("AAPL", 50)])
+            await settled(executor, [bought.client_order_id], is_over)
+            quantity = 50 + (held.quantity if held else 0)
+            bid = {
+                "symbol": "AAPL",
+                "qty": "1",
+                "side": "buy",
+                "type": "limit",
+                "limit_price": "90",
+                "time_in_force": "gtc",
+            }
+            bid_id = (await anyio.to_thread.run_sync(paper.alpaca, "POST", "/v2/orders", bid))["id"]
+
+            statuses = await executor.flatten()  # nobody has told us of the bid yet
+            [sale] = [status for status in statuses if status.symbol == "AAPL"]
+            [refused] = await settled(executor, [sale.client_order_id], is_over)
+            assert (refused.state, refused.reason) == ("REJECTED", "40310000")
+            assert f"existing_order_id {bid_id}" in refused.text
+            dropped = await found(events, TargetDropped)
+            assert (dropped.symbol, dropped.held, dropped.missing) == ("AAPL", quantity, -quantity)
+            [line] = [r.getMessage() for r in caplog.records if "target.dropped" in r.getMessage()]
+            assert f"symbol=AAPL reason=40310000 held={quantity} missing=-{quantity} " in line
+            assert bid_id in line
+
+            await found(events, ExternalOrderSeen)
+            sent = len(paper.log(method="POST"))
+            [denied] = [status for status in await executor.flatten() if status.symbol == "AAPL"]
+            assert (denied.state, denied.reason) == ("REJECTED", "40310000")
+            assert f"{bid_id} (LIMIT at 90, which is not ours) is in the way" in denied.text
+            assert len(paper.log(method="POST")) == sent
+
+            await anyio.to_thread.run_sync(paper.alpaca, "DELETE", f"/v2/orders/{bid_id}")
+            await found(events, ExternalOrderGone)  # the stream says so, and the account is read
+            await settled(executor, [status.client_order_id for status in await executor.flatten()], is_over)
+            assert "AAPL" not in await executor.get_positions()
+
+    monkeypatch.setattr(port, "Timing", lambda: Timing(others_s=(1.0, 0.5)))
+    with caplog.at_level(logging.WARNING):
+        anyio.run(main)
 
 
 def account_of(sandbox):

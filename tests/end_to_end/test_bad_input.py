@@ -72,7 +72,7 @@ def test_order_for_a_symbol_without_data(daily):
 
     status = anyio.run(submit)
     assert (status.state, status.reason) == ("REJECTED", "UNKNOWN_SYMBOL")
-    assert status.text == "'APPL' is not tradable here; a backtest trades the symbols that have bars (data.symbols)"
+    assert status.text == "'APPL' is not tradable here; only symbols that have bars are (data.symbols)"
 
 
 def test_start_after_the_end(daily):

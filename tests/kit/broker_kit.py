@@ -67,6 +67,9 @@ class FakeLine:
     def epoch(self) -> int | None:
         return self.present_epoch
 
+    def standstill(self) -> str:
+        return "" if self.present_epoch is not None else "trading was halted"
+
     def done(self, command: Command) -> None:
         self.in_hand = [each for each in self.in_hand if each is not command]
 

@@ -322,6 +322,9 @@ class FakeLine:
     def epoch(self) -> int | None:
         return self.trading_epoch
 
+    def standstill(self) -> str:
+        return "" if self.trading_epoch is not None else "trading was halted"
+
     def hold(self, command: Any) -> None:
         self.in_hand.append(command)
 

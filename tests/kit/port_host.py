@@ -136,6 +136,9 @@ class PortHost:
     def epoch(self) -> int | None:
         return self.trading_epoch
 
+    def standstill(self) -> str:
+        return "" if self.trading_epoch is not None else "trading was halted"
+
     def post(self, actor: str, message: Any, cause: int = 0) -> None:
         if actor == CONNECTION:
             self.reports.append(message)

@@ -18,6 +18,7 @@ FAST = Timing(
     ready_s=0.3,
     poll_s=(0.2, 0.4),
     grace_s=0.2,
+    silence_s=60.0,
     pause_s=(0.05, 0.2),
     heartbeat=Heartbeat(0.3, 0.3, 1.0),
 )
@@ -37,11 +38,11 @@ class LateClock(WallClock):
 class ScriptedWorld:
     """A port's host, and what outlives a port."""
 
-    def __init__(self, alpaca: ScriptedAlpaca, timing: Timing = SLOW) -> None:
+    def __init__(self, alpaca: ScriptedAlpaca, timing: Timing = SLOW, answer_s: float = 5.0) -> None:
         self.memory = PortMemory()
         self.instruments: dict[str, Instrument] = {}
         self.clock = LateClock()
-        around = Surroundings(instruments=self.instruments.update)
+        around = Surroundings(self.instruments.update, answer_s)
         self.host = PortHost(lambda: AlpacaPort(alpaca.access(), self.memory, around, timing), self.clock)
 
 

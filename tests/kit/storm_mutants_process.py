@@ -201,8 +201,8 @@ def ids_repeated_after_a_restore(patch: Patch) -> None:
 @mutant("what was approved before a halt is sent after it")
 def approval_not_checked_after_a_halt(patch: Patch) -> None:
     def wrap(before: Any) -> Any:
-        def not_to_be_sent(command: Any, epoch: int | None, now_ns: int) -> Any:
-            return before(command, epoch and getattr(command, "trading_epoch", epoch), now_ns)
+        def not_to_be_sent(command: Any, epoch: int | None, now_ns: int, *why: str) -> Any:
+            return before(command, epoch and getattr(command, "trading_epoch", epoch), now_ns, *why)
 
         return not_to_be_sent
 
@@ -211,7 +211,9 @@ def approval_not_checked_after_a_halt(patch: Patch) -> None:
 
 @mutant("what is late is sent", faults=("RATE_LIMITED", "PARTIAL_FILL"), profile="hurricane")
 def deadline_not_looked_at(patch: Patch) -> None:
-    patch.function(sending.not_to_be_sent, lambda before: lambda command, epoch, now_ns: before(command, epoch, 0))
+    patch.function(
+        sending.not_to_be_sent, lambda before: lambda command, epoch, now_ns, *why: before(command, epoch, 0, *why)
+    )
 
 
 @mutant("a command that a port died with counts as not sent")

@@ -17,7 +17,7 @@ import pytest
 from ordersmith.actors.messages import CheckOrder
 from ordersmith.actors.risk_gate import RiskGate
 from ordersmith.adapters.simulated.exchange import SimulatedExchange
-from ordersmith.supervisor import cli, outputs
+from ordersmith.supervisor import cli, outputs, presenting
 
 ROOT = Path(__file__).resolve().parents[2]
 OUTPUTS = sorted(outputs.FILES)
@@ -486,6 +486,32 @@ def test_the_progress_bar_is_for_terminals(run, monkeypatch, more, is_drawn):
     monkeypatch.setattr(sys, "stderr", terminal)
     assert run("backtest", "c.yaml", *more).status == 0
     assert ("5/5" in terminal.getvalue() and "100%" in terminal.getvalue()) == is_drawn
+
+
+def test_how_far_a_download_is_is_drawn_on_a_terminal(monkeypatch):
+    """A bar with its share and the symbol, once there is something to download, and nothing before."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with presenting.reading_bar():
+        pass
+    assert terminal.getvalue() == ""
+    with presenting.reading_bar() as reading:
+        for share in (0.0, 0.5, 1.0):
+            reading(share, "AAPL")
+    for part in ("Bars from Alpaca", "AAPL", "100%"):
+        assert part in terminal.getvalue()
+
+
+def test_how_far_a_download_is_is_a_line_now_and_then_elsewhere(monkeypatch, capsys):
+    """At once, and then every ten seconds: whoever reads a log sees that it goes on. A short download says no more."""
+    now_s = [100.0]
+    monkeypatch.setattr(presenting.time, "monotonic", lambda: now_s[0])
+    with presenting.reading_bar() as reading:
+        for step in range(21):
+            now_s[0] = 100.0 + step
+            reading(step / 20, "AAPL" if step < 10 else "MSFT")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["Bars from Alpaca: 0%, at AAPL", "Bars from Alpaca: 50%, at MSFT"]
 
 
 def test_a_library_that_lacks_is_named(run, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import partial
 
 import anyio
@@ -11,8 +12,14 @@ import msgspec
 import pytest
 from alpaca_sandbox_kit import SandboxClient, running_sandbox
 
+from ordersmith.adapters.alpaca import examination_prices
 from ordersmith.supervisor import cli
 from ordersmith.supervisor.doctor import findings
+
+ON_QUOTES = {
+    "execution": {"provider": "simulated", "market_data": "alpaca"},
+    "data": {"symbols": ["AAPL"], "calendar": "24/7"},
+}
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +117,47 @@ def test_in_live_mode_no_order_is_placed_unless_told(config, sandbox):
     assert found["account"].ok is False
     assert found["far order"].ok is None
     assert len(sandbox.orders()) == before
+
+
+def test_where_only_prices_come_from_alpaca_the_account_is_left_alone(config, sandbox):
+    """Keys for data, latest prices, the data stream, history and calendar are looked at; nothing of an account or its orders."""
+    requests = len(sandbox.log())
+    found = look(config(**ON_QUOTES), place_order=True)
+    names = ["keys", "prices", "market data", "history", "calendar"]
+    assert list(found)[-5:] == names
+    assert {found[name].ok for name in names} == {True}
+    assert "journal sync" in found
+    assert not {"account", "permissions", "trade updates", "far order", "clock", "rate limit"} & set(found)
+    assert {each["path"].startswith("/v2/stocks/") for each in sandbox.log()[requests:]} == {True}
+
+
+def test_where_only_prices_come_from_alpaca_a_refused_key_ends_it(config):
+    """Nothing behind a door that stays shut is looked at, and the secret is not shown."""
+    found = look(config(**ON_QUOTES, alpaca={"api_secret": "canary-secret-123"}))
+    assert found["keys"].ok is False
+    assert "canary" not in repr(found)
+    assert not {"prices", "market data", "history"} & set(found)
+
+
+def test_where_only_prices_come_from_alpaca_its_trading_address_does_not_matter(config):
+    """An address of trading at which nobody answers is no concern of a mode that sends no orders there."""
+    found = look(config(**ON_QUOTES, alpaca={"base_url": "http://127.0.0.1:9", "stream_url": "ws://127.0.0.1:9"}))
+    assert not [finding for finding in found.values() if finding.ok is False]
+    found = look(config(**ON_QUOTES, alpaca={"data_url": "http://127.0.0.1:9"}))
+    assert found["keys"].ok is False
+    assert "127.0.0.1:9" in found["keys"].to_do
+
+
+@pytest.mark.parametrize(("calendar", "ok"), [("XNYS", None), ("24/7", True), ("XNYZ", False)])
+def test_a_closed_market_is_worth_knowing(config, monkeypatch, calendar, ok):
+    """On a Sunday it is said when the market opens, and what trades at any hour; an unknown calendar is wrong."""
+    sunday = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    monkeypatch.setattr(examination_prices, "now_ns", lambda: int(sunday.timestamp()) * 10**9)
+    finding = anyio.run(examination_prices._sessions, calendar)
+    assert finding.ok is ok
+    if ok is None:
+        assert "opens at 2026-11-23 14:30 UTC" in finding.found
+        assert '"24/7"' in finding.to_do
 
 
 def test_a_configuration_with_problems_is_not_looked_into(tmp_path):

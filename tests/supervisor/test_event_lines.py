@@ -117,6 +117,17 @@ def test_line_has_what_the_event_says(event, level, name, fields):
     assert line.fields == {"record": 12, "at": "2020-01-01T14:00:00+00:00", **fields}
 
 
+def test_a_target_that_is_given_up_is_louder_than_one_that_is_reached():
+    """The warning has the symbol, the position that stays, what is missing and why; zero is said, too."""
+    assert line_of(events.TargetDropped("p1", "A", "REACHED")).level == "info"
+    dropped = events.TargetDropped("p1", "A", "40310000", Decimal(50), Decimal(-50), "o-1", "potential wash trade")
+    line = line_of(dropped)
+    assert (line.level, line.event) == ("warning", "target.dropped")
+    told = {"symbol": "A", "reason": "40310000", "held": "50", "missing": "-50", "text": "potential wash trade"}
+    assert line.fields.items() >= told.items()
+    assert line_of(events.TargetDropped("p1", "A", "NO", Decimal(0), Decimal(5))).fields["held"] == "0"
+
+
 @pytest.mark.parametrize(
     ("state", "level"),
     [(TradingState.ACTIVE, "info"), (TradingState.REDUCING, "warning"), (TradingState.HALTED, "error")],

@@ -97,3 +97,20 @@ def test_gate_knows_the_margin_of_short_positions():
     """What a short sale needs is the same to the gate and to the exchange."""
     settings = load({}, [f"{BACKTEST}.account={{type: margin, short_initial_margin: 1.5}}"])
     assert limits(settings).short_initial_margin == exchange_rules(settings).short_initial_margin == Decimal("1.5")
+
+
+@pytest.mark.parametrize(
+    ("execution", "says"),
+    [
+        ({}, "only symbols that have bars are"),
+        ({"mode": "paper", "provider": "simulated"}, "only symbols that have bars are"),
+        (
+            {"mode": "paper", "provider": "simulated", "market_data": "alpaca"},
+            "the broker's list of symbols does not have it",
+        ),
+        ({"mode": "paper", "provider": "alpaca"}, "the broker's list of symbols does not have it"),
+    ],
+)
+def test_a_denial_says_which_symbols_this_mode_trades(execution, says):
+    """Who names a symbol that is not traded is told where the list of those that are comes from, in the mode that runs."""
+    assert limits(load({"execution": execution})).tradable.startswith(says)

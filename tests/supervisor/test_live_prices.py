@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from math import nan
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from live_kit import LIMITS, LiveWorld, ask, bars, connected, order, until
 from recorded_session import RecordedWorld
 
+from ordersmith.actors.errors import BrokerAuthError
 from ordersmith.actors.events import OrderSubmitted, SessionClosed
 from ordersmith.actors.messages import SubmitOrders
 from ordersmith.actors.model import Instrument, OrderState
@@ -38,11 +40,12 @@ class Feed(IoActor):
     def __init__(self, lines: list[Line]) -> None:
         self.lines = lines
         self.dies = anyio.Event()
+        self.why: Exception = ConnectionError("the stream was cut")
 
     async def run(self, line: Line) -> None:
         self.lines.append(line)
         await self.dies.wait()
-        raise ConnectionError("the stream was cut")
+        raise self.why
 
 
 class FedWorld(LiveWorld):
@@ -144,6 +147,23 @@ async def test_a_feed_that_dies_is_started_again_and_costs_no_session(tmp_path: 
         await until(runtime, lambda: any(type(each).__name__ == "NewOrder" for each in world.ports[0].taken))
         assert not any(line.waiting for line in world.lines)
         assert len(world.ports) == 1
+
+
+async def test_a_refused_key_is_one_line_and_no_traceback(tmp_path: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """A person is told what to correct, once, however often it is tried again; a defect of the feed shows where it was."""
+    world = FedWorld(tmp_path)
+    async with world.running() as runtime:
+        for number in range(2):
+            world.feeds[number].why = BrokerAuthError("check the key")
+            world.feeds[number].dies.set()
+            await until(runtime, lambda count=number + 2: len(world.feeds) == count)
+        (line,) = [line for line in caplog.records if line.levelno >= logging.WARNING]
+        assert (line.levelname, line.exc_info) == ("ERROR", None)
+        assert line.getMessage() == "feed was refused, and is until the configuration is corrected: check the key"
+        world.feeds[2].dies.set()
+        await until(runtime, lambda: len(world.feeds) == 4)
+    assert [line.getMessage() for line in caplog.records if line.exc_info] == ["feed crashed"]
+    assert "the stream was cut" in caplog.text
 
 
 async def test_a_feed_starts_before_the_gate_and_ends_with_the_tree(tmp_path: Any) -> None:

@@ -10,6 +10,7 @@ from live_kit import ExchangePort, FailingStore, LiveWorld, ask, bars, connected
 
 from ordersmith.actors.events import OrderAccepted, OrderSubmitted
 from ordersmith.actors.machines import order_changes
+from ordersmith.actors.machines.session import Phase
 from ordersmith.actors.messages import CancelOrders, HaltTrading, SubmitOrders
 from ordersmith.actors.model import OrderState, TradingState
 from ordersmith.actors.ports import CancelRequest, Disconnected, NewOrder
@@ -98,7 +99,7 @@ async def test_nothing_new_is_sent_under_a_session_that_was_lost_meanwhile(tmp_p
             while True:
                 command, _ = await line.receive()
                 if isinstance(command, NewOrder):
-                    sent.append(line.epoch())
+                    sent.append((line.epoch(), line.standstill()))
                 else:
                     for report in self.exchange.handlers[type(command)](command, line.now_ns):
                         line.post(report)
@@ -111,7 +112,29 @@ async def test_nothing_new_is_sent_under_a_session_that_was_lost_meanwhile(tmp_p
             await until(runtime, lambda: runtime.core.dispatcher.log.writing)
             runtime.post("connection/main", Disconnected("the line is down"))
         await until(runtime, lambda: bool(sent))
-    assert sent == [None]
+        await until(runtime, lambda: not runtime.standstill())
+    assert sent == [(None, "the broker's session was lost, it is being opened again")]
+
+
+async def test_a_standstill_says_what_stands_in_the_way(tmp_path):
+    """A session that is not ready, one that is lost and a halt are told apart; while trading goes on there is nothing to say."""
+    world = LiveWorld(tmp_path)
+    async with world.running() as runtime:
+        await runtime.idle()
+        core = runtime.core
+        assert (core.standstill(), core.epoch() is None) == ("", False)
+        session = core.dispatcher.view("connection/main")
+        for phase, words in (
+            (Phase.SYNCING, "the broker's session is not ready"),
+            (Phase.DISCONNECTED, "the broker's session was lost"),
+            (Phase.REFUSED, "the broker refused the session"),
+        ):
+            session.phase = phase
+            assert core.standstill().startswith(words)
+            assert core.epoch() is None
+        core.lifecycle.halted = True
+        assert core.standstill() == "trading was halted"
+        core.lifecycle.halted, session.phase = False, Phase.READY
 
 
 async def test_an_order_whose_records_cannot_be_folded_is_quarantined_at_the_start(tmp_path, monkeypatch):

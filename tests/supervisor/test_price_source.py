@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import date
+
+import polars
 import pytest
 
+from ordersmith.actors.errors import ConfigError
 from ordersmith.config import load
 from ordersmith.supervisor import price_source
-from ordersmith.supervisor.price_source import LivePrices, access_of, feed_of, is_live, lacks_past
+from ordersmith.supervisor.price_source import LivePrices, access_of, feed_of, is_live, lacks_past, past_prices
 
 
 @pytest.mark.parametrize(
@@ -71,3 +75,23 @@ def test_a_missing_sdk_is_a_sentence_with_the_command(monkeypatch):
     monkeypatch.setattr(price_source, "find_spec", lambda name: None)
     with pytest.raises(price_source.ConfigError, match=r"pip install 'ordersmith\[alpaca\]'"):
         access_of(load({}))
+
+
+def test_a_backtest_whose_bars_are_in_the_cache_needs_neither_keys_nor_sdk(tmp_path, monkeypatch):
+    """What was read once is read from the disk, on a machine that has neither; what was not says what it lacks."""
+    folder = tmp_path / "cache/alpaca/iex/1Day/split/2024-03-04_2024-03-08"
+    folder.mkdir(parents=True)
+    days = [date(2024, 3, day) for day in (4, 5, 6)]
+    prices = {name: [10.0, 11.0, 12.0] for name in ("open", "high", "low", "close", "volume")}
+    polars.DataFrame({"time": days, **prices}).write_parquet(folder / "A.parquet")
+    for name in ("ALPACA_API_KEY", "ALPACA_API_SECRET"):
+        monkeypatch.delenv(name, raising=False)
+    data = {"provider": "alpaca", "symbols": ["A"], "start": "2024-03-04", "end": "2024-03-08"}
+    settings = load({"data": {**data, "cache": str(tmp_path / "cache")}})
+    other = load({"data": {**data, "symbols": ["A", "B"], "cache": str(tmp_path / "cache")}})
+    with pytest.raises(ConfigError, match="ALPACA_API_KEY"):
+        past_prices(other)
+    monkeypatch.setattr(price_source, "find_spec", lambda name: None)
+    assert past_prices(settings).bar_count == 3
+    with pytest.raises(ConfigError, match="pip install"):
+        past_prices(other)

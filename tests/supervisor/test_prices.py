@@ -11,6 +11,8 @@ from ordersmith.actors.bars import Bars, CorporateAction, CorporateActionKind
 from ordersmith.actors.quotes import Quote
 from ordersmith.supervisor.prices import Prices
 
+NOW = 10
+
 
 def shown(*rows: tuple[float, ...], split: str | None = None) -> Prices:
     """Return prices that have seen these rows of A, the last with a split."""
@@ -21,7 +23,8 @@ def shown(*rows: tuple[float, ...], split: str | None = None) -> Prices:
         if split is not None and is_last:
             action = CorporateAction(kind=CorporateActionKind.SPLIT, symbol="A", session=number, ratio=Decimal(split))
             actions = (action,)
-        prices.show(Bars(number, number + 1, number, False, {} if is_last and split else {"A": row}, actions=actions))
+        bars = Bars(number, number + 1, number, False, {} if is_last and split else {"A": row}, actions=actions)
+        prices.show(bars, bars.end_ns)
     return prices
 
 
@@ -46,14 +49,14 @@ def quoted(at_ns: int, last: float = math.nan, bid: float = 9.0, ask: float = 9.
 def test_of_a_bar_and_a_quote_the_newer_says_the_price() -> None:
     """Everybody sees the same price of a symbol: that of what was seen last, a quote winning a tie."""
     prices = shown((10.0, 12.0, 8.0, 11.0, 100.0))  # it ends at 1
-    prices.quote([quoted(0, 9.0)])
+    prices.quote([quoted(0, 9.0)], NOW)
     assert prices.known.last_price("A") == prices.shown.last_price("A") == 11
-    prices.quote([quoted(1, 9.5)])
+    prices.quote([quoted(1, 9.5)], NOW)
     assert prices.known.last_price("A") == prices.shown.last_price("A") == Decimal("9.5")
-    prices.show(Bars(1, 2, 1, False, {"A": (10.0, 12.0, 8.0, 10.5, 100.0)}))
+    prices.show(Bars(1, 2, 1, False, {"A": (10.0, 12.0, 8.0, 10.5, 100.0)}), NOW)
     assert prices.known.last_price("A") == Decimal("10.5")
     assert prices.known.seen_ns("A") == 2
-    prices.quote([quoted(3)])
+    prices.quote([quoted(3)], NOW)
     assert prices.known.last_price("A") == Decimal("9.1")
     assert prices.shown.seen_ns("A") == 3
 
@@ -61,8 +64,8 @@ def test_of_a_bar_and_a_quote_the_newer_says_the_price() -> None:
 def test_an_absurd_quote_is_seen_and_changes_no_price() -> None:
     """What it replaces is what a holding is valued by, and the gate can see that the quote is absurd."""
     prices = Prices()
-    prices.quote([quoted(1, 9.5)])
-    prices.quote([quoted(2, bid=9.4)])
+    prices.quote([quoted(1, 9.5)], NOW)
+    prices.quote([quoted(2, bid=9.4)], NOW)
     assert prices.known.last_price("A") == Decimal("9.5")
     assert prices.known.quotes["A"].at_ns == 2
 
@@ -70,9 +73,27 @@ def test_an_absurd_quote_is_seen_and_changes_no_price() -> None:
 def test_a_quote_that_comes_late_says_nothing() -> None:
     """One that was asked for may come after a newer one that was told."""
     prices = Prices()
-    prices.quote([quoted(5, 9.5), quoted(4, 8.0)])
+    prices.quote([quoted(5, 9.5), quoted(4, 8.0)], NOW)
     assert prices.known.last_price("A") == Decimal("9.5")
     assert prices.known.seen_ns("A") == 5
+
+
+def test_a_quote_stamped_ahead_of_our_clock_is_seen_now() -> None:
+    """It is fresh for no longer than another, and what comes after it by our clock is newer."""
+    prices = Prices()
+    prices.quote([quoted(NOW + 60, 9.5)], NOW)
+    assert prices.known.seen_ns("A") == prices.known.quotes["A"].at_ns == NOW
+    prices.quote([quoted(NOW + 1, 9.6)], NOW + 1)
+    assert prices.known.last_price("A") == Decimal("9.6")
+
+
+def test_a_bar_that_ends_ahead_of_our_clock_is_seen_now() -> None:
+    """A price is not fresh until a bar's end that is still to come, and a quote after the bar is newer than it."""
+    prices = Prices()
+    prices.show(Bars(NOW, NOW + 60, 1, False, {"A": (10.0, 12.0, 8.0, 10.5, 100.0)}), NOW)
+    assert prices.known.seen_ns("A") == NOW
+    prices.quote([quoted(NOW + 1, 9.6)], NOW + 1)
+    assert prices.known.last_price("A") == Decimal("9.6")
 
 
 def test_what_was_never_seen_has_neither_price_nor_time() -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import asynccontextmanager
+from datetime import datetime
 
 import anyio
 import pytest
 from service_process import STRATEGY, said_here, write_prices
 
+from ordersmith.actors.bars import Bars
 from ordersmith.actors.errors import ConfigError
+from ordersmith.actors.model import as_datetime
 from ordersmith.config import load
 from ordersmith.supervisor import live_plan, run_needs
 from ordersmith.supervisor.arming import PortFactories
@@ -18,7 +21,7 @@ from ordersmith.supervisor.core import Core
 from ordersmith.supervisor.paper_broker import PaperBroker
 from ordersmith.supervisor.price_source import feed_of
 from ordersmith.supervisor.run_command import found
-from ordersmith.supervisor.service import FAILED, LEFT_OVER, NO_JOURNAL, STOPPED, WRONG, Service, only_cause
+from ordersmith.supervisor.service import FAILED, LEFT_OVER, NO_JOURNAL, STOPPED, WRONG, Ending, Service, only_cause
 from ordersmith.supervisor.strategies import load_strategy
 
 pytestmark = pytest.mark.anyio
@@ -64,6 +67,22 @@ async def running(service):
 
 
 # --- What ends it ------------------------------------------------------------------------------------------------------
+
+
+async def test_the_last_data_are_never_ahead_of_the_clock(config):
+    """A bar that a feed stamps ahead is shown in the status as of now; one that is over, as of its end."""
+    service = made(config)
+    async with running(service):
+        await service.runtime.ready.wait()
+        now_ns = service.runtime.clock.now_ns()
+        found = []
+        for end_ns in (now_ns - 10**9, now_ns + 3600 * 10**9):
+            service.system.shown(Bars(now_ns - 2 * 10**9, end_ns, 0, False, {}))
+            found.append(datetime.fromisoformat(service.status().last_data))
+        until_ns = service.runtime.clock.now_ns()
+        service._tell_to_stop(Ending(STOPPED, "seen"))
+    assert found[0] == as_datetime(now_ns - 10**9)
+    assert as_datetime(now_ns) <= found[1] <= as_datetime(until_ns)
 
 
 async def test_a_tree_that_gives_up_ends_the_service(config):

@@ -243,13 +243,23 @@ def test_a_collision_names_the_order_that_is_in_the_way(purpose: Purpose) -> Non
     assert denial.numbers["existing_order_id"] == "exit-1"
 
 
-def test_an_order_that_is_not_ours_holds_up_no_exit() -> None:
-    """What the broker makes of a person's order is not known: new risk waits for it, an exit is the broker's to judge."""
-    theirs = Resting("b-9", MARKET, None, is_ours=False)
+def test_an_order_of_which_little_is_known_holds_up_no_exit() -> None:
+    """What the broker makes of an order of no known type is not known: new risk waits for it, an exit is the broker's to judge."""
+    theirs = Resting("b-9", MARKET, None, is_ours=False, is_known=False)
     entry = broker_rules(case(sell(5, 30), WASH, held=(10, 5, 0), resting=(theirs,)))
     assert entry is not None
     assert "b-9 (MARKET, which is not ours) is in the way" in entry.text
     assert broker_rules(case(sell(5, 30, purpose=Purpose.EXIT), WASH, held=(10, 5, 0), resting=(theirs,))) is None
+
+
+@pytest.mark.parametrize("purpose", list(Purpose))
+def test_an_order_that_is_not_ours_holds_up_what_it_would_surely_meet(purpose: Purpose) -> None:
+    """The limit order of a person is as much in the way as one of ours, and the denial says whose it is; out of reach it is not."""
+    theirs = Resting("b-9", LIMIT, D(30), is_ours=False)
+    denial = broker_rules(case(sell(5, purpose=purpose), WASH, held=(10, 5, 0), resting=(theirs,)))
+    assert denial is not None
+    assert "b-9 (LIMIT at 30, which is not ours) is in the way; cancel it first" in denial.text
+    assert broker_rules(case(sell(5, 31, purpose=purpose), WASH, held=(10, 5, 0), resting=(theirs,))) is None
 
 
 @pytest.mark.parametrize(
@@ -290,13 +300,19 @@ def test_what_is_open_on_the_other_side_is_found() -> None:
         "b-2": ExternalOrder("b-2", "A", Side.SELL, D(5), D(40)),
         "b-3": ExternalOrder("b-3", "A", Side.BUY, D(5), D(40)),
         "b-4": ExternalOrder("b-4", "B", Side.SELL, D(5), D(40)),
+        "b-5": ExternalOrder("b-5", "A", Side.SELL, D(5), D(41), LIMIT),
+        "b-6": ExternalOrder("b-6", "A", Side.SELL, D(5), None, TRAILING),
+        "b-7": ExternalOrder("b-7", "A", Side.SELL, D(5), None, MARKET),
     }
     views = {"order/" + order.client_order_id: SimpleNamespace(order=order) for order in ours}
     assert resting(exposure, buy(1, account="main"), views.get) == (
         Resting("limit", LIMIT, D(30)),
         Resting("stop", STOP, None),
-        Resting("b-1", MARKET, None, is_ours=False),
-        Resting("b-2", LIMIT, D(40), is_ours=False),
+        Resting("b-1", MARKET, None, is_ours=False, is_known=False),
+        Resting("b-2", LIMIT, D(40), is_ours=False, is_known=False),
+        Resting("b-5", LIMIT, D(41), is_ours=False),
+        Resting("b-6", TRAILING, None, is_ours=False),
+        Resting("b-7", MARKET, None, is_ours=False, is_known=False),
     )
 
 

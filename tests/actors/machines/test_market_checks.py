@@ -25,7 +25,7 @@ def judged(
 ) -> str:
     """Return the code that an order for A is denied with, empty when it passes."""
     prices = Prices()
-    prices.quote(quotes)
+    prices.quote(quotes, int(now_s * SECOND))
     market = prices.known
     account = AccountRisk(Decimal(100_000), connected=True, known=True, symbols={"A": SymbolRisk(Decimal(50))})
     order = (Order.buy if purpose in NEW_RISK else Order.sell)("A", 10, purpose=purpose)

@@ -19,7 +19,7 @@ from ordersmith.actors.events import (
     OrderReplaceRequested,
 )
 from ordersmith.actors.machines.reconcile import Repairs, differences, external_of, reconcile
-from ordersmith.actors.model import Fill, Order, Side, Terms
+from ordersmith.actors.model import Fill, Order, OrderType, Side, Terms
 from ordersmith.actors.ports import BrokerOrderState, BrokerPosition, CommandKind, Executed, OrderFound
 from ordersmith.actors.snapshots import AccountSnapshot, Difference, ExternalOrder
 
@@ -176,10 +176,10 @@ def test_a_list_that_lags_behind_is_asked_about() -> None:
 def test_orders_of_nobody_here_are_told_until_they_are_known_to_be_external() -> None:
     """An order with an id of our form that is not in memory is told on; as an external it is compared instead."""
     us = Believer()
-    found = OrderFound("x.0", "b", WORKING, D(1), D(9), D(0), "A", SELL, D(4), D(8))
+    found = OrderFound("x.0", "b", WORKING, D(1), D(9), D(0), "A", SELL, D(4), D(8), OrderType.LIMIT)
     snapshot = AccountSnapshot(us.number, CASH, (), (found,))
     assert reconcile(us.beliefs(), snapshot) == Repairs(reports=(found,))
-    external = ExternalOrder("b", "A", SELL, D(4), D(8))
+    external = ExternalOrder("b", "A", SELL, D(4), D(8), OrderType.LIMIT)
     assert external_of(found) == external
     us.externals["b"] = external
     assert reconcile(us.beliefs(), snapshot) == NONE

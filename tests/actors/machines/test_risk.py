@@ -455,7 +455,7 @@ def test_the_price_of_another_symbol_cannot_stop_the_gate() -> None:
 
 
 def test_an_intent_is_known_by_its_meaning() -> None:
-    """Quantities written differently are one intent; another parent, strategy, side or price makes another."""
+    """Quantities written differently are one intent; another parent, strategy, side, price or time makes another."""
     assert intent_key(order(quantity="10", limit="5")) == intent_key(order(quantity="10.0", limit="5.00"))
     keys = {
         intent_key(each)
@@ -474,9 +474,12 @@ def test_an_intent_is_known_by_its_meaning() -> None:
             stop(5, limit=6),
             trailing(amount=5),
             trailing(percent=5),
+            order(time_in_force=TimeInForce.OPG),
+            order(time_in_force=TimeInForce.CLS),
+            order(limit=5, extended_hours=True),
         )
     }
-    assert len(keys) == 14
+    assert len(keys) == 17
 
 
 # --- Check × purpose ---------------------------------------------------------------------------------------------------

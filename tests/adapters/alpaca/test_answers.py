@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ordersmith.actors.errors import BrokerAuthError, BrokerProtocolError, BrokerUnavailable
 from ordersmith.adapters.alpaca.answers import (
+    DETAIL_LENGTH,
+    DETAILS,
+    TEXT_LENGTH,
     Answer,
     Unanswered,
     Unsent,
@@ -100,3 +105,28 @@ def test_a_code_is_read_from_json_alone() -> None:
     for body in (HTML, b"[1]", b'{"code":"x"}', b'"text"', b"\xff\xfe"):
         assert Answer(403, body).code is None
     assert Answer(502, HTML).text.startswith("502 <html>")
+
+
+WASH = b'{"code":40310000,"message":"potential wash trade detected. use complex orders","existing_order_id":"b-9",'
+WASH += b'"reject_reason":"opposite side limit order exists","api_key":"PK1","secret":"s3cret"}'
+
+
+def test_a_refusal_says_which_order_is_in_the_way_and_no_secret() -> None:
+    """What Alpaca adds to its message is told with it; a field that nobody knows is not, whatever it holds."""
+    said = "potential wash trade detected. use complex orders (reject_reason opposite side limit order exists, existing_order_id b-9)"
+    assert Answer(403, WASH).refusal == said
+    assert Answer(403, WASH).text == f"403 {said}"
+    assert Answer(403, b'{"message":"forbidden."}').refusal == "forbidden."
+    shares = (
+        b'{"code":40310000,"message":"insufficient qty","available":"0","existing_qty":"10","held_for_orders":"10"}'
+    )
+    assert Answer(403, shares).refusal == "insufficient qty (existing_qty 10, held_for_orders 10, available 0)"
+
+
+@given(
+    st.dictionaries(st.sampled_from([*DETAILS, "message", "other"]), st.text(max_size=400) | st.integers() | st.none())
+)
+def test_a_refusal_is_of_a_bounded_length(body: dict[str, object]) -> None:
+    """Whatever an answer adds, its words fit in a line of the log."""
+    said = Answer(403, json.dumps(body).encode()).refusal
+    assert len(said) <= TEXT_LENGTH + len(DETAILS) * (DETAIL_LENGTH + 30)

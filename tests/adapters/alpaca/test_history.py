@@ -144,17 +144,94 @@ def test_a_broken_read_leaves_complete_files_only(server, tmp_path) -> None:
     assert {query["symbols"] for _, query in server.asked} == {"MSFT"}
 
 
-def test_a_file_that_cannot_be_written_leaves_nothing(server, tmp_path, monkeypatch) -> None:
-    """A full disk leaves no half of a file, neither under its name nor under another."""
+def test_a_full_disk_costs_a_warning_and_leaves_nothing(server, tmp_path, monkeypatch) -> None:
+    """The bars are there; no half of a file is left, neither under its name nor under another, and the next run reads again."""
     server.bars = {"AAPL": daily([10, 11])}
 
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space left"):
-        read(server, tmp_path)
-    assert files(tmp_path) == []
+    for asked in (1, 2):
+        feed = read(server, tmp_path)
+        assert feed.bar_count == 2
+        (warning,) = [text for text in feed.warnings if "data.cache" in text]
+        assert f"data.cache: {tmp_path} cannot be written: No space left on device" in warning
+        assert files(tmp_path) == []
+        assert len(server.asked) == asked
+
+
+def test_a_read_only_disk_costs_a_warning(server, tmp_path, monkeypatch) -> None:
+    """A folder that cannot be made for want of a disk to write to keeps nobody from the bars."""
+    server.bars = {"AAPL": daily([10, 11])}
+
+    def read_only(path: Path, *_: Any, **__: Any) -> None:
+        raise OSError(30, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", read_only)
+    feed = read(server, tmp_path)
+    assert feed.bar_count == 2
+    assert any("data.cache" in text and "Read-only" in text for text in feed.warnings)
+
+
+@pytest.mark.parametrize("below", ["", "folder"])
+def test_a_cache_that_is_no_folder_is_told_before_anything_is_read(server, tmp_path, below) -> None:
+    """The setting and the path are named, with what to do."""
+    server.bars = {"AAPL": daily([10, 11])}
+    (tmp_path / "file").touch()
+    cache = tmp_path / "file" / below
+    with pytest.raises(ConfigError, match=r"data\.cache: .*cannot be used as a folder: .*name a folder") as caught:
+        read(server, cache)
+    assert str(cache) in str(caught.value)
+    assert server.asked == []
+
+
+def test_a_cache_that_is_not_needed_may_be_no_folder(server, tmp_path) -> None:
+    """A range that is not over is not kept, so that nothing is asked of the folder."""
+    server.bars = {"AAPL": daily([10, 11], TODAY - timedelta(days=1))}
+    (tmp_path / "file").touch()
+    assert read(server, tmp_path / "file", start=TODAY - timedelta(days=1), end=None).bar_count == 2
+
+
+def test_what_is_all_in_the_cache_needs_no_leave_to_read(server, tmp_path) -> None:
+    """Whether there are keys is looked at when something is to be read, and not before."""
+    server.bars = {"AAPL": daily([10, 11]), "MSFT": daily([20, 21])}
+
+    def no_keys() -> None:
+        raise ConfigError("no keys")
+
+    read(server, tmp_path)
+    for symbols, is_kept in ((("AAPL",), True), (("AAPL", "MSFT"), False)):
+        data = settings(*symbols)
+        if is_kept:
+            assert alpaca_bars(server.access(), data, tmp_path, today=lambda: TODAY, may_read=no_keys).bar_count == 2
+        else:
+            with pytest.raises(ConfigError, match="no keys"):
+                alpaca_bars(server.access(), data, tmp_path, today=lambda: TODAY, may_read=no_keys)
+
+
+def test_how_far_a_download_is_only_ever_rises_to_the_whole(server, tmp_path, caplog) -> None:
+    """Each page says how much of symbols and time is there, and a line of the log each request; the cache says nothing."""
+    first = datetime(2024, 3, 4, 15, tzinfo=UTC)
+    server.bars = {"AAPL": minutes(first, 9), "MSFT": minutes(first, 9)}
+    options = {"timeframe": "1Min", "end": FIRST}
+    caplog.set_level("INFO", "ordersmith")
+
+    def told() -> list[tuple[float, str]]:
+        said: list[tuple[float, str]] = []
+        data = settings("AAPL", "MSFT", **options)
+        alpaca_bars(server.access(), data, tmp_path, today=lambda: TODAY, reading=lambda *each: said.append(each))
+        return said
+
+    said = told()
+    shares = [share for share, _ in said]
+    assert shares == sorted(shares)
+    assert (shares[0], shares[-1], len(set(shares))) == (0.0, 1.0, 12)
+    assert all(share < 0.5 for share, symbol in said if symbol == "AAPL")
+    assert [line.getMessage() for line in caplog.records] == [
+        f"1Min bars read from Alpaca: {done} of 2 symbols" for done in (1, 2)
+    ]
+    assert told() == []
 
 
 def test_a_damaged_file_is_read_anew(server, tmp_path) -> None:

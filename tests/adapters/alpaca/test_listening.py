@@ -102,3 +102,20 @@ async def test_more_than_can_wait_for_questions_is_told_by_a_reading(
         alpaca.say(*({"event": "new", "order": profit(id=f"q{number}")} for number in range(1, 4)), filled())
         await host.told(Executed, ONE)
         await host.heard(ReadDue)
+
+
+async def test_news_of_somebody_elses_orders_makes_the_account_be_read_once(alpaca: ScriptedAlpaca) -> None:
+    """Orders that are not ours may be in the way of ours: a while after they have changed they are counted, all with one reading."""
+    world = ScriptedWorld(alpaca, SLOW._replace(others_s=(0.3, 0.3)))
+    Lists(alpaca).open = [order_row(ONE)]
+    async with world.host.running() as host:
+        await ready(host)
+        host.reports.clear()
+        for number in range(3):
+            alpaca.say({"event": "new", "order": order_row(f"a person {number}")})
+        await host.heard(ReadDue)
+        assert len([report for report in host.reports if isinstance(report, ReadDue)]) == 1
+        host.reports.clear()
+        alpaca.say({"event": "canceled", "order": order_row("a person 1", "canceled")}, filled())
+        await host.told(Executed, ONE)
+        await host.heard(ReadDue)

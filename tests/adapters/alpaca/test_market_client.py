@@ -91,7 +91,7 @@ def test_nobody_there_is_told(server) -> None:
         unused.bind(("127.0.0.1", 0))
         access = server.access(port=unused.getsockname()[1])
         client = DataClient(access, sleep=Pauses())
-        with pytest.raises(BrokerUnavailable, match="ConnectionError from http://127"):
+        with pytest.raises(BrokerUnavailable, match=r"NewConnectionError \(Connection refused\) from http://127"):
             client.get("/stocks/bars", {}, dict, attempts=2)
 
 

@@ -219,6 +219,33 @@ async def test_missing_minutes_are_read_after_a_gap(server) -> None:
     assert memory.told_ns == now_ns + 2 * MINUTE_NS
 
 
+async def test_a_bar_stamped_in_the_future_is_left_out(server) -> None:
+    """It is told as a trouble, and the minutes up to it are not late."""
+    start_ns = minute_before(time.time_ns())
+    async with running_feed(server, "AAPL") as (_, told):
+        await subscribed(server)
+        server.send(bar("AAPL", start_ns + 60 * MINUTE_NS, 7.0), bar("AAPL", start_ns, 2.0))
+        await told.until(lambda t: t.bars)
+    assert [bars.start_ns for bars in told.bars] == [start_ns]
+    assert any("in the future" in text for text in told.troubles)
+
+
+async def test_a_silent_stream_is_noticed_although_it_brought_a_stamp_of_the_future(server) -> None:
+    """A quote stamped an hour ahead does not make what REST knows old: the stream that says nothing more is replaced."""
+    server.quotes["AAPL"] = rest_quote(10.0, 10.5, time.time_ns() - 10**12)
+    async with running_feed(server, "AAPL") as (_, told):
+        await subscribed(server)
+        server.send(quote("AAPL", 11.0, 11.5, time.time_ns() + 3600 * 10**9))
+        await told.until(lambda t: t.bid("AAPL") == 11.0)
+        asked = len(server.asked_of("latest"))
+        await seen(
+            server, lambda s: len(s.asked_of("latest")) >= asked + 5
+        )  # what is compared from now on was not before it
+        server.quotes["AAPL"] = rest_quote(12.0, 12.5, time.time_ns() + 2 * 10**9)
+        await told.until(lambda t: t.bid("AAPL") == 12.0)
+        await subscribed(server, 2)
+
+
 async def test_a_gap_that_cannot_be_read_is_told(server) -> None:
     """If REST does not give the missing minutes, that is a trouble, and the stream's bars go on."""
     now_ns = minute_before(time.time_ns())

@@ -78,6 +78,25 @@ def test_a_confirmation_makes_a_price_fresh() -> None:
     assert board.seen_ns("B") == 0
 
 
+def test_a_stamp_in_the_future_does_not_keep_what_comes_after_it_away() -> None:
+    """A quote and a trade stamped an hour ahead are replaced by the next answer, as any others are."""
+    board = QuoteBoard()
+    hour_ns = 3600 * SECOND
+    board.quoted("A", 5.0, 6.0, 1, 1, T0 + hour_ns, T0)
+    board.traded("A", 5.5, T0 + hour_ns, T0)
+    later_ns = T0 + 15 * SECOND
+    board.confirmed("A", Latest(1.0, 2.0, 1, 1, later_ns - SECOND, 1.5, later_ns - SECOND), later_ns)
+    (quote,) = board.due(later_ns)
+    assert (quote.bid, quote.last, quote.at_ns) == (1.0, 1.5, later_ns)
+    board.confirmed("A", Latest(3.0, 4.0, 1, 1, later_ns + hour_ns, 3.5, later_ns + hour_ns), later_ns)
+    board.quoted("A", 7.0, 8.0, 1, 1, later_ns + SECOND, later_ns + SECOND)
+    board.confirmed(
+        "A", Latest(7.1, 8.1, 1, 1, later_ns + 2 * SECOND, 7.5, later_ns + 2 * SECOND), later_ns + 3 * SECOND
+    )
+    (quote,) = board.due(later_ns + 4 * SECOND)
+    assert (quote.bid, quote.last) == (7.1, 7.5)
+
+
 # --- Bars --------------------------------------------------------------------------------------------------------------
 
 

@@ -16,7 +16,7 @@ from ordersmith.actors.actor import Record
 from ordersmith.actors.model import Order, OrderType, Side, TimeInForce
 from ordersmith.actors.order_class import ExitLeg, ExitRole, Exits, OrderClass, exit_wire_id, group_of
 from ordersmith.actors.ports import Capabilities, NewOrder
-from ordersmith.adapters.alpaca.amounts import open_quantity, price_of
+from ordersmith.adapters.alpaca.amounts import lone_type, open_quantity, price_of
 from ordersmith.adapters.alpaca.codec import next_leg_body
 from ordersmith.adapters.alpaca.known_orders import KnownOrders
 from ordersmith.adapters.alpaca.order_classes import body_of, objection_to, wire_ids
@@ -379,3 +379,15 @@ def test_an_exit_is_known_by_its_order_alone() -> None:
     }
     assert [known.knows_exit(name) for name in (ID, "b-tp.0", "b-sl.0")] == [False, True, True]
     assert known.foreign.keys() == {"x"}
+
+
+@pytest.mark.parametrize("kind", OrderType)
+def test_the_type_is_known_of_an_order_that_stands_by_itself(kind: OrderType) -> None:
+    """Of an order that works together with others, or whose type nobody has heard of, none is told: other rules hold for those."""
+    word = kind.value.lower()
+    assert lone_type(WireOrder(id="b", status="new", type=word, order_class="simple")) is kind
+    assert lone_type(WireOrder(id="b", status="new", order_type=word)) is kind
+    for group in ("bracket", "oco", "oto", "mleg"):
+        assert lone_type(WireOrder(id="b", status="new", type=word, order_class=group)) is None
+    assert lone_type(WireOrder(id="b", status="new", type=word, legs=[WireOrder(id="l", status="new")])) is None
+    assert lone_type(WireOrder(id="b", status="new", type="pegged")) is None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ordersmith.adapters.alpaca.polling import GRACE_NS, SECOND_NS, Missed, Polling
+from ordersmith.adapters.alpaca.polling import BETWEEN_NS, GRACE_NS, SECOND_NS, SILENCE_NS, Missed, Polling
 
 
 def test_a_fact_that_the_stream_brings_is_not_missed() -> None:
@@ -19,13 +21,47 @@ def test_a_fact_that_the_stream_brings_is_not_missed() -> None:
 
 
 def test_a_fact_that_the_stream_does_not_bring_is_missed_once() -> None:
-    """After the grace time a fact is missed, once, and that alone is no mute stream."""
+    """After the grace time a fact is missed, once, and a stream that speaks then is not mute."""
     polling = Polling()
     polling.saw(["fill"], 0)
     assert polling.missed(GRACE_NS - 1) == Missed()
     assert polling.missed(GRACE_NS) == Missed(("fill",))
+    polling.spoke()
     polling.saw(["fill"], 5 * SECOND_NS)
     assert polling.missed(9 * SECOND_NS) == Missed()
+    assert polling.due_ns() is None
+
+
+def test_a_stream_that_says_nothing_after_a_single_miss_is_mute_in_time() -> None:
+    """One missed fact and silence after it close the stream once, although no poll ever sees another thing."""
+    polling = Polling()
+    polling.saw(["fill"], 0)
+    assert polling.missed(GRACE_NS) == Missed(("fill",))
+    due_ns = GRACE_NS + SILENCE_NS
+    assert polling.due_ns() == due_ns
+    assert polling.missed(due_ns - 1) == Missed()
+    assert polling.missed(due_ns) == Missed((), is_mute=True)
+    assert polling.due_ns() is None
+    assert polling.missed(60 * SECOND_NS) == Missed()
+
+
+@given(st.lists(st.integers(1, 9), min_size=20, max_size=60))
+def test_a_stream_that_loses_everything_is_closed_in_time_but_not_all_the_time(steps: list[int]) -> None:
+    """Whatever comes when: of a stream that says nothing each missed fact closes it within half a minute, and never twice in that time."""
+    polling, now_ns, closed, waiting = Polling(), 0, [], []
+    for number, seconds in enumerate(steps):
+        seen_ns = now_ns
+        polling.saw([str(number)], seen_ns)
+        waiting.append(seen_ns)
+        end_ns = now_ns + seconds * SECOND_NS
+        while (due_ns := polling.due_ns()) is not None and due_ns <= end_ns:
+            if polling.missed(due_ns).is_mute:
+                closed.append(due_ns)
+                assert due_ns - waiting[0] <= 30 * SECOND_NS
+                waiting = []
+        now_ns = end_ns
+    assert all(after - before >= BETWEEN_NS for before, after in pairwise(closed))
+    assert len(closed) >= now_ns // (30 * SECOND_NS) - 1
 
 
 def test_a_stream_that_misses_twice_without_a_word_is_mute() -> None:
@@ -36,8 +72,8 @@ def test_a_stream_that_misses_twice_without_a_word_is_mute() -> None:
         assert not polling.missed(GRACE_NS).is_mute
         if speaks:
             polling.spoke()
-        polling.saw(["c"], 5 * SECOND_NS)
-        assert polling.missed(5 * SECOND_NS + GRACE_NS) == Missed(("c",), not speaks)
+        polling.saw(["c"], 4 * SECOND_NS)
+        assert polling.missed(4 * SECOND_NS + GRACE_NS) == Missed(("c",), not speaks)
 
 
 def test_a_new_stream_begins_with_a_clean_record() -> None:

@@ -6,6 +6,7 @@ What the sandbox can do is in `tests/contracts`; here are the answers and the mo
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -123,6 +124,35 @@ async def test_a_hung_order_is_unknown_in_time_and_holds_up_nothing(alpaca: Scri
         for number in range(6):
             assert (await host.told(OutcomeUnknown, f"hung-{number}.0", within=5)).kind is CommandKind.NEW
         assert len(alpaca.seen("POST")) == 7
+
+
+async def test_an_order_that_waits_for_the_rate_limit_is_said_not_to_be_sent_in_time(alpaca: ScriptedAlpaca) -> None:
+    """An order that would wait for the rate limit longer than the core waits for it is certainly not sent, and that is said at once."""
+    world = ScriptedWorld(alpaca)
+    async with world.host.running() as host:
+        await ready(host)
+        used_up = {"x-ratelimit-limit": "200", "x-ratelimit-remaining": "0", "x-ratelimit-reset": str(time.time() + 8)}
+        alpaca.only("POST", ORDERS, body=posted, headers=used_up)
+        host.send(new("one.0"))
+        await host.told(Accepted, "one.0")
+        host.send(new("two.0"))
+        withheld = await host.told(NotSent, "two.0", within=2)
+        assert "200 requests a minute" in withheld.reason
+        assert len(alpaca.seen("POST")) == 1
+
+
+async def test_an_order_behind_others_that_hang_is_said_not_to_be_sent_in_time(alpaca: ScriptedAlpaca) -> None:
+    """An order that finds no thread free in half the core's patience was not sent, and is not while the others hang or later."""
+    world = ScriptedWorld(alpaca, SLOW._replace(read_s=2.0, answer_s=3.0), answer_s=1.0)
+    alpaca.only("POST", ORDERS, hang_s=20)
+    async with world.host.running() as host:
+        await ready(host)
+        for number in range(5):
+            host.send(new(f"hung-{number}.0"))
+        await host.heard(NotSent, lambda report: "that Alpaca does not answer" in report.reason, within=1.5)
+        assert host.about("hung-0", OutcomeUnknown) == []
+        await host.heard(OutcomeUnknown, lambda _: sum(isinstance(each, OutcomeUnknown) for each in host.reports) == 4)
+        assert len(alpaca.seen("POST")) == 4
 
 
 async def test_an_answer_that_never_ends_is_not_waited_for(alpaca: ScriptedAlpaca) -> None:

@@ -13,8 +13,11 @@ from scripted_world import FAST, ScriptedWorld, ready
 
 from ordersmith.actors.ports import BrokerOrderState, Cancelled, Disconnected, Executed, OrderFound, Restated
 from ordersmith.actors.snapshots import ReadDue
+from ordersmith.adapters.alpaca import session
 
 pytestmark = pytest.mark.anyio
+
+SUSPICIOUS = FAST._replace(silence_s=0.6)
 
 
 @pytest.fixture(params=["asyncio", "trio"])
@@ -32,6 +35,89 @@ async def polled(alpaca: ScriptedAlpaca, times: int) -> None:
     """Wait for so many polls more."""
     so_far = len(alpaca.seen("GET", FILLS))
     await anyio.to_thread.run_sync(alpaca.wait, lambda: len(alpaca.seen("GET", FILLS)) > so_far + times)
+
+
+def fill_row(name: str, cumulative: int, quantity: int) -> dict[str, Any]:
+    return {
+        "id": f"2026::{name}:{cumulative}",
+        "activity_type": "FILL",
+        "transaction_time": "2026-11-22T08:11:09Z",
+        "order_id": f"id-{name}",
+        "cum_qty": str(cumulative),
+        "qty": str(quantity),
+        "price": "50",
+    }
+
+
+async def test_a_stream_that_misses_one_order_and_then_says_nothing_is_opened_anew(alpaca: ScriptedAlpaca) -> None:
+    """One order's fill on a mute stream is told by the poll, and the stream closed, although nothing else ever happens."""
+    world = ScriptedWorld(alpaca, SUSPICIOUS)
+    lists = Lists(alpaca, order_row("one.0"))
+    lists.open = [order_row("one.0")]
+    async with world.host.running() as host:
+        await ready(host)
+        await polled(alpaca, 1)
+        lists.open = []
+        alpaca.only("GET", f"{ORDERS}/id-one.0", body=order_row("one.0", "filled", "10"))
+        alpaca.only("GET", FILLS, body=[fill_row("one.0", 10, 10)])
+        await host.told(Executed, "one.0", within=5)
+        lost = await host.heard(Disconnected, within=5)
+        assert "mute" in lost.reason
+        await anyio.to_thread.run_sync(alpaca.wait, lambda: alpaca.handshakes == 2)
+
+
+async def test_a_stream_that_speaks_after_a_miss_is_kept(alpaca: ScriptedAlpaca) -> None:
+    """A frame that was lost costs a reading of the account, and no stream that says something within a moment."""
+    world = ScriptedWorld(alpaca, SUSPICIOUS)
+    lists = Lists(alpaca, order_row("one.0"))
+    lists.open = [order_row("one.0")]
+    async with world.host.running() as host:
+        await ready(host)
+        await polled(alpaca, 1)
+        lists.open = []
+        alpaca.only("GET", f"{ORDERS}/id-one.0", body=order_row("one.0", "filled", "10"))
+        alpaca.only("GET", FILLS, body=[fill_row("one.0", 10, 10)])
+        await host.told(Executed, "one.0", within=5)
+        alpaca.say({"event": "new", "order": order_row("of somebody else")})
+        await polled(alpaca, 4)
+        assert not [report for report in host.reports if isinstance(report, Disconnected)]
+
+
+async def test_the_orders_of_an_earlier_program_count_not_against_the_stream(alpaca: ScriptedAlpaca) -> None:
+    """Orders that were over before the port met them have no end that the stream could have said, and none is asked for twice."""
+    world = ScriptedWorld(alpaca, SUSPICIOUS)
+    Lists(alpaca, order_row("old.0", "canceled", "4"), order_row("two.0", "filled", "10"))
+    alpaca.only("GET", FILLS, body=[fill_row("old.0", 4, 4), fill_row("two.0", 10, 6)])
+    async with world.host.running() as host:
+        await ready(host)
+        await polled(alpaca, 6)
+        assert not [report for report in host.reports if isinstance(report, ReadDue | Disconnected)]
+        assert world.memory.orders.working() == []
+        assert [len(alpaca.seen("GET", f"{ORDERS}/id-{name}.0")) for name in ("old", "two")] == [1, 1]
+
+
+async def test_an_order_that_alpaca_has_forgotten_is_not_asked_for_for_ever(
+    alpaca: ScriptedAlpaca, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a reset of the account polls ask a few times for an order, have the core look, and then ask no more, until it is listed."""
+    monkeypatch.setattr(session, "SPAN_NS", 300_000_000)
+    world = ScriptedWorld(alpaca, FAST)
+    lists = Lists(alpaca, order_row("one.0"))
+    lists.open = [order_row("one.0")]
+    async with world.host.running() as host:
+        await ready(host)
+        lists.open = []
+        alpaca.only("GET", f"{ORDERS}/id-one.0", 404, body={"code": 40410000, "message": "order not found"})
+        await host.heard(ReadDue, within=5)
+        asked = len(alpaca.seen("GET", f"{ORDERS}/id-one.0"))
+        assert asked >= 3
+        await polled(alpaca, 4)
+        assert len(alpaca.seen("GET", f"{ORDERS}/id-one.0")) == asked
+        assert world.memory.orders.working() == []
+        assert host.about("one") == []
+        lists.open = [order_row("one.0")]
+        await polled(alpaca, 2)
+        assert [known.wire_id for known in world.memory.orders.working()] == ["one.0"]
 
 
 async def test_an_exit_that_a_person_replaced_unheard_is_not_over(alpaca: ScriptedAlpaca) -> None:

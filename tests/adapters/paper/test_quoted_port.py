@@ -12,9 +12,9 @@ from typing import Any
 import anyio
 import pytest
 from paper_kit import ARITHMETIC
-from quote_kit import CLOSE, FOREVER, OPEN, SECOND, DaySessions, fills, kinds, quote
+from quote_kit import CLOSE, DAY, FOREVER, OPEN, SECOND, DaySessions, fills, kinds, quote
 
-from ordersmith.actors.model import Instrument, Order
+from ordersmith.actors.model import Instrument, Order, as_datetime
 from ordersmith.actors.ports import Connect, NewOrder
 from ordersmith.adapters.paper.quoted_account import AnySymbol, QuotedAccount
 from ordersmith.adapters.paper.quoted_port import QuoteBox, QuotedPort
@@ -97,6 +97,9 @@ class Line:
 
     def epoch(self) -> int | None:
         return self.trading_epoch
+
+    def standstill(self) -> str:
+        return "" if self.trading_epoch is not None else "trading was halted"
 
     def post(self, report: Any, cause: int = 0) -> None:
         self.said.append(report)
@@ -181,6 +184,42 @@ async def test_what_is_under_way_arrives_in_time(tmp_path: Path) -> None:
         line.set(OPEN + 2 * SECOND)
         await line.until(2)
         assert fills(line.said) == [("b.1", "10", "10.2")]
+
+
+async def test_an_order_that_waits_for_the_opening_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It says when the market opens and what trades before; orders after it until then wait without a word, and later ones not at all."""
+    async with running(tmp_path) as (line, box):
+        box.put([quote()])
+        await line.quiet()
+        line.send(buy("early"))
+        await line.until(2)  # taken and filled: the session is open
+        assert not caplog.records
+        line.set(CLOSE)
+        await line.quiet()
+        terms = {"extended_hours": True, "time_in_force": "GTC"}
+        line.send(NewOrder("x.1", Order.buy("A", 1, "9.00", **terms), FOREVER, 0))
+        line.send(NewOrder("o.1", Order.buy("A", 1, time_in_force="OPG"), FOREVER, 0))
+        line.send(NewOrder("r.1", Order.buy("A", 1), 0, 0))  # which is too late
+        assert (await line.until(5))[2:] == ["Accepted", "Accepted", "NotSent"]
+        assert not caplog.records
+        for number, name in enumerate(("b", "c")):
+            line.send(buy(name))
+            await line.until(6 + number)
+        (told,) = caplog.records
+        assert told.levelname == "WARNING"
+        opens = as_datetime(DAY + OPEN).strftime("%Y-%m-%d %H:%M UTC")
+        assert (
+            f"MARKET BUY 10 A () waits for the opening, and so does every order until then: EVERY is closed and opens at {opens};"
+            in (told.getMessage())
+        )
+        assert 'data.calendar: "24/7" trades always' in told.getMessage()
+        line.set(DAY + CLOSE)
+        await line.quiet()
+        line.send(buy("d", 10))
+        await line.quiet()
+        assert len(caplog.records) == 2
 
 
 async def test_under_no_epoch_nothing_is_sent(tmp_path: Path) -> None:

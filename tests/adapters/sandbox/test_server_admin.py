@@ -13,6 +13,7 @@ from alpaca_sandbox_kit import Refused, SandboxClient, running_sandbox
 
 from ordersmith.actors.errors import DataError
 from ordersmith.adapters.sandbox.account_file import AccountFile
+from ordersmith.adapters.sandbox.admin_routes import ROUTES
 
 
 @pytest.fixture
@@ -123,6 +124,49 @@ def test_a_wrong_body_is_explained(sandbox: SandboxClient, path: str, body: Any,
     assert words in refused.value.body["message"]
 
 
+READ_A_BODY = [path for method, path, _ in ROUTES if method == "POST" and path != "/sandbox/close_session"]
+
+
+@pytest.mark.parametrize("path", READ_A_BODY)
+@pytest.mark.parametrize("body", ["x", [1], 7, True, {"a": 1}])
+def test_a_body_of_another_shape_is_explained(sandbox: SandboxClient, path: str, body: Any) -> None:
+    """What is no object, or has no such fields, is a 422 with words about JSON, whatever the request."""
+    status, headers, raw = sandbox.http("POST", path, body)
+    assert (status, headers["content-type"].partition(";")[0]) == (422, "application/json")
+    told = json.loads(raw)["message"]
+    assert not any(word in told for word in ("NoneType", "iterable", "attribute", "unexpected keyword", "sequence"))
+
+
+@pytest.mark.parametrize("raw", [b"{", b"\xff\xfe", b"nonsense", b'{"a":' + b"[" * 9000 + b"]" * 9000 + b"}"])
+def test_a_body_that_is_no_json_is_explained(sandbox: SandboxClient, raw: bytes) -> None:
+    """Text that cannot be read is a 400, of the admin requests and of Alpaca's; the sandbox goes on."""
+    for path in ("/sandbox/order", "/sandbox/faults", "/v2/orders"):
+        keys = {"APCA-API-KEY-ID": sandbox.key, "APCA-API-SECRET-KEY": sandbox.secret}
+        status, _, told = sandbox.http("POST", path, raw, **keys)
+        assert (status, "message" in json.loads(told)) == (400, True)
+    with pytest.raises(Refused, match="a whole number"):
+        sandbox.admin("GET", "/log", after="x")
+
+
+def test_what_it_does_not_have_is_said_in_json(sandbox: SandboxClient) -> None:
+    """A path of Alpaca's that is not here, and a method, are refused as Alpaca refuses, and the text names them."""
+    told = {}
+    for method, path in (("GET", "/v2/account/portfolio/history"), ("POST", "/v2/watchlists"), ("PUT", "/v2/account")):
+        with pytest.raises(Refused) as refused:
+            sandbox.alpaca(method, path)
+        told[path] = refused.value.status, refused.value.body["code"], refused.value.body["message"]
+    status, code, text = told["/v2/account/portfolio/history"]
+    assert (status, code) == (404, 40410000)
+    assert "GET /v2/account/portfolio/history; the sandbox does not have this path" in text
+    assert told["/v2/watchlists"][:2] == (404, 40410000)
+    assert told["/v2/account"] == (
+        405,
+        40510000,
+        "method not allowed: PUT /v2/account; the sandbox has GET of this path",
+    )
+    assert [entry["status"] for entry in sandbox.log(path="/v2/watchlists")] == [404]
+
+
 @pytest.mark.parametrize("headers", [{"Origin": "http://evil.example"}, {"Host": "evil.example:80"}])
 def test_web_pages_are_refused(sandbox: SandboxClient, headers: dict[str, str]) -> None:
     """A request that some page in a browser may have made changes nothing."""
@@ -168,7 +212,7 @@ def test_the_account_persists(tmp_path: Path) -> None:
             limit(sandbox, client_order_id="resting")
         assert sandbox.updates() == []
         assert limit(sandbox)["id"] not in {order["id"] for order in sandbox.orders()[:2]}
-    assert [path.name for path in tmp_path.iterdir()] == ["account.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["account.json", "account.json.lock"]
 
 
 def test_what_was_answered_is_on_disk(tmp_path: Path) -> None:
@@ -202,6 +246,35 @@ def test_a_wrong_file_is_refused(tmp_path: Path, text: str | None, options: dict
     with pytest.raises(DataError, match=words), running_sandbox(prices="none", account=file, **options):
         pass
     assert file.read_text() == text
+
+
+def test_an_account_has_one_sandbox(tmp_path: Path) -> None:
+    """A second sandbox is refused the file, is told who has it, and changes nothing; after the first's end it is let in."""
+    file = tmp_path / "account.json"
+    with running_sandbox(prices="none", account=file) as sandbox:
+        sandbox.quote("AAPL", 99.99, 100.01)
+        limit(sandbox, client_order_id="mine")
+        kept = file.read_bytes()
+        words = f"another sandbox has this account; stop it, or name another file .process {os.getpid()}"
+        for _ in range(2):
+            with pytest.raises(DataError, match=words), running_sandbox(prices="none", account=file):
+                pass
+        assert file.read_bytes() == kept
+    with running_sandbox(prices="none", account=file) as sandbox:
+        assert [order["client_order_id"] for order in sandbox.orders()] == ["mine"]
+
+
+def test_a_start_that_fails_lets_go_of_the_account(tmp_path: Path, sandbox: SandboxClient) -> None:
+    """Neither a file that is none nor a port that is taken keeps the account from the next try."""
+    file = tmp_path / "account.json"
+    file.write_text("{")
+    with pytest.raises(DataError, match="is no account"), running_sandbox(prices="none", account=file):
+        pass
+    file.unlink()
+    with pytest.raises(DataError, match="--alpaca"), running_sandbox(prices="none", account=file, port=sandbox.port):
+        pass
+    with running_sandbox(prices="none", account=file) as other:
+        assert other.orders() == []
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,12 @@ from alpaca_sandbox_kit import sandbox_process
 
 from ordersmith.actors.errors import ConfigError, DataError
 from ordersmith.adapters.sandbox import command
+from ordersmith.adapters.sandbox.fault_kinds import KINDS, NAMES
+from ordersmith.adapters.sandbox.fault_profile import FaultRule, load_profile
 from ordersmith.config import load
 from ordersmith.config.yaml_reader import read
 
+STORM = Path(__file__).resolve().parents[3] / "examples" / "alpaca-storm.yaml"
 PROFILE = """\
 seed: 7
 quiet_first: 0
@@ -51,6 +55,32 @@ def test_an_account_outlives_a_kill(tmp_path: Path) -> None:
         assert sandbox.orders(client_order_id="before")[0]["id"] == order["id"]
         assert sandbox.alpaca("GET", "/v2/positions/AAPL")["qty"] == "3"
         assert sandbox.stop() == 0
+
+
+def test_the_example_of_a_profile_has_everything() -> None:
+    """It can be loaded, uses every key, and says of every kind what it does, with the seconds that it lasts by default."""
+    text = STORM.read_text("utf-8")
+    profile = load_profile(STORM)
+    used = {name for rule in profile.faults for name in rule.__struct_fields__ if getattr(rule, name) is not None}
+    assert used == set(FaultRule.__struct_fields__)
+    assert (profile.seed, profile.quiet_first > 0) == (7, True)
+    told = dict(re.findall(r"^#   (\w+) {2,}(\S.*)$", text, re.MULTILINE))
+    assert sorted(told) == sorted(NAMES)
+    for name, kind in KINDS.items():
+        seconds = re.findall(r"\[(\d+)\]", told[name])
+        assert seconds == ([] if kind.seconds is None else [f"{kind.seconds:g}"]), name
+
+
+def test_help_names_the_example_of_a_profile(capsys: pytest.CaptureFixture[str]) -> None:
+    """Who reads of --faults learns where there is one with every key."""
+    with pytest.raises(SystemExit):
+        parsed("--help")
+    told = " ".join(capsys.readouterr().out.split())
+    assert (
+        "--faults PROFILE a YAML file with faults and how often they strike; every key: examples/alpaca-storm.yaml"
+        in told
+    )
+    assert STORM.is_file()
 
 
 def test_a_profile_is_in_force_from_the_start(tmp_path: Path) -> None:

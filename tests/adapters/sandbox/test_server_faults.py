@@ -169,6 +169,20 @@ def test_a_rule_keeps_to_its_method(sandbox: SandboxClient) -> None:
     assert raw(sandbox, "POST", "/v2/orders", ORDER)[0] == 504
 
 
+def test_a_rate_of_one_strikes_always(sandbox: SandboxClient) -> None:
+    """Who says a rate means every occasion, also with 1; who says none means once."""
+    assert (
+        sandbox.fault("500", rate=1, path="/v2/clock")["left"],
+        sandbox.fault("500", path="/v2/account")["left"],
+    ) == (
+        None,
+        1,
+    )
+    assert [raw(sandbox, "GET", "/v2/clock")[0] for _ in range(4)] == [500] * 4
+    assert [raw(sandbox, "GET", "/v2/account")[0] for _ in range(2)] == [500, 200]
+    assert [rule["struck"] for rule in sandbox.admin("GET", "/faults")["standing"]] == [4]
+
+
 def test_rules_can_be_taken_back(sandbox: SandboxClient) -> None:
     """A rule is taken back by its number, and who gives a wrong one is told which there are."""
     rule = sandbox.fault("500", rate=0.5)

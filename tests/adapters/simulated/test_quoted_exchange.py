@@ -14,6 +14,7 @@ from quote_kit import CLOSE, DAY, OPEN, SECOND, QuotedMarket, fills, kinds, quot
 from ordersmith.actors.model import Order, OrderType, Side, Terms, TimeInForce
 from ordersmith.actors.ports import Executed
 from ordersmith.adapters.simulated.hours import Session
+from ordersmith.adapters.simulated.quoted_exchange import FRESH_NS
 
 NEXT = Session(1, DAY + OPEN, DAY + CLOSE)
 
@@ -52,6 +53,15 @@ def test_orders_share_a_side_in_order_of_arrival() -> None:
     made.buy("b1.1", 60, "10.5")
     made.buy("b2.1", 60, "10.9")
     assert fills(made.quote(quote(ask=10.4, size=100))) == [("b1.1", "60", "10.4"), ("b2.1", "40", "10.4")]
+
+
+def test_a_quote_stamped_ahead_of_our_clock_grows_old_as_any_other() -> None:
+    """It counts as seen now: nothing trades on it once it is older than a quote may be."""
+    made = market(quote(at_ns=OPEN + 3600 * SECOND))
+    made.now_ns = OPEN + FRESH_NS
+    assert fills(made.buy("b.1", 10)) == [("b.1", "10", "10.1")]
+    made.now_ns += 1
+    assert not fills(made.buy("b.2", 10))
 
 
 def test_a_limit_waits_until_the_far_side_crosses_it() -> None:
@@ -96,7 +106,8 @@ def test_nothing_trades_on_an_old_quote() -> None:
 
 def test_an_older_quote_that_comes_late_is_ignored() -> None:
     """An answer that was under way does not undo what the stream said since."""
-    made = market(quote(ask=10.5, at_ns=OPEN + 5))
+    made = market()
+    made.quote(quote(ask=10.5, at_ns=OPEN + 5), now_ns=OPEN + 5)
     made.buy("b.1", 10, "10.1")
     assert not made.quote(quote(ask=10.0, bid=9.9, at_ns=OPEN + 4))
 

@@ -1,0 +1,53 @@
+"""What an embedded executor says aloud: a target that it has given up, once that is durable."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from driven import feed
+from embedded import fast_folder, paper
+
+from ordersmith import open_executor
+from ordersmith.actors.events import TargetDropped
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with fast_folder() as found:
+        yield found
+
+
+async def test_a_target_that_is_given_up_is_a_warning(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The line has the symbol, what is held, what is missing and why; one that is reached is none, and `events()` has both."""
+    with caplog.at_level(logging.DEBUG, "ordersmith"):
+        async with open_executor(paper(folder), data=feed()) as executor:
+            events = executor.events()  # type: ignore[attr-defined]
+            market = executor.market()  # type: ignore[attr-defined]
+            await anext(market)
+            await executor.set_targets({"A": 10})
+            await anext(market)
+            (denied,) = await executor.set_targets({"A": 900_000})
+            await anext(market)
+        dropped = [record.event async for record in events if isinstance(record.event, TargetDropped)]
+    assert [(event.reason, event.held, event.missing) for event in dropped] == [
+        ("REACHED", None, None),
+        (denied.reason, 10, 899_990),
+    ]
+    (line,) = [record for record in caplog.records if "target.dropped" in record.getMessage()]
+    assert line.levelno == logging.WARNING
+    assert (
+        f"symbol=A reason={denied.reason} held=10 missing=899990 client_order_id={denied.client_order_id}"
+        in line.getMessage()
+    )
+    assert denied.text in line.getMessage()
