@@ -206,7 +206,7 @@ class Desk(Actor[DeskMessage]):
         order: ActorRef[object] | None,
         history: tuple[Record, ...],
     ) -> None:
-        """Look after an order again for what is to be done about it."""
+        """Look after an order again for what is to be done about it, or because a closed one stays in memory for a while."""
         if known is None:
             if not isinstance(then, LateReport):
                 refuse(self.ctx, then.reply_to, then.client_order_id, f"order {then.client_order_id} is not known")
@@ -219,7 +219,7 @@ class Desk(Actor[DeskMessage]):
         if why is not None and isinstance(then, ResolveOrder):
             refuse(self.ctx, then.reply_to, then.client_order_id, why)
             return
-        is_wanted = not isinstance(then, BringBack) or known.may_be_open
+        is_wanted = not isinstance(then, BringBack) or known.may_be_open or then.client_order_id in self.state.closed
         if order is None and is_wanted:
             order = self.ctx.spawn("orders", "order/" + then.client_order_id, history)
             if isinstance(then, LateReport):
@@ -227,7 +227,7 @@ class Desk(Actor[DeskMessage]):
         if not isinstance(then, BringBack):
             self.ctx.tell(self.ctx.refer("desk"), then)
             return
-        if order is not None and is_wanted:
+        if order is not None and known.may_be_open:
             self.ctx.tell(order, Recheck())
         self.ctx.reply(then.reply_to, known.status())
 

@@ -45,4 +45,7 @@ KNOWN: tuple[KnownSeed, ...] = (
     KnownSeed(
         5000, "storm", 8, "The desk emptied its list of those who leave memory in a handler, not in a fold (I11)."
     ),
+    KnownSeed(
+        77000152, "storm", 4, "A closed order that a person released from quarantine left memory before its time (I11)."
+    ),
 )

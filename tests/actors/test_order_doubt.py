@@ -602,6 +602,20 @@ def test_a_quarantined_order_is_closed_by_hand(verdict: str, state: str, held: d
     assert "only as" in resolve(quarantined(Cancelled("o.0")), verdict).text
 
 
+@pytest.mark.parametrize(
+    ("reports", "verdict"),
+    [((accepted("o.0"), Cancelled("o.0")), "release"), ((accepted("o.0"),), "absent"), ((accepted("o.0"),), "filled")],
+)
+def test_a_closed_order_that_a_person_resolved_stays_in_memory(reports: tuple[Any, ...], verdict: str) -> None:
+    """It leaves when other closed ones do, as after a boot that folds the same records, and nothing is asked about it."""
+    world = quarantined(*reports)
+    world.broker.take()
+    resolve(world, verdict)
+    desk = world.dispatcher.cells["desk"].actor.state
+    assert ("o" in desk.closed, "order/o" in world.dispatcher.cells) == (True, True)
+    assert world.broker.take() == []
+
+
 def test_an_order_that_resurfaced_and_filled_is_not_cancelled_by_a_late_acceptance() -> None:
     """Of an order that was given up and has filled since, nothing is open: a late word that it works asks for no cancel."""
     world = given_up()
