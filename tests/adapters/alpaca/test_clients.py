@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 from alpaca.trading.client import TradingClient
-from scripted_alpaca import SECRET, ScriptedAlpaca, order_row, scripted_alpaca
+from scripted_alpaca import SECRET, ScriptedAlpaca, order_row
 
 from ordersmith.adapters.alpaca.access import access
 from ordersmith.adapters.alpaca.answers import Answer, Unanswered, Unsent
@@ -20,12 +20,6 @@ from ordersmith.config.secrets import Secret
 
 BODY = {"symbol": "A", "qty": "10", "side": "buy", "type": "market", "time_in_force": "day", "client_order_id": "one.0"}
 ORDERS = "/v2/orders"
-
-
-@pytest.fixture
-def alpaca() -> Iterator[ScriptedAlpaca]:
-    with scripted_alpaca() as made:
-        yield made
 
 
 @pytest.fixture

@@ -5,14 +5,13 @@ The documentation does not say where an open exit stands on a list once its entr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import anyio.to_thread
 import pytest
 from port_host import PortHost
-from scripted_alpaca import ScriptedAlpaca, order_row, scripted_alpaca
+from scripted_alpaca import ScriptedAlpaca, order_row
 from scripted_exits import ENTRY, FILLS, ORDERS, PROFIT, STOP, Lists, entry, profit, stop
 from scripted_world import FAST, ScriptedWorld, ready
 
@@ -41,17 +40,6 @@ from ordersmith.adapters.alpaca.port import PortMemory
 pytestmark = pytest.mark.anyio
 BY_CLIENT_ID = "/v2/orders:by_client_order_id"
 NOT_THERE = {"code": 40410000, "message": "order not found"}
-
-
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> Any:
-    return request.param
-
-
-@pytest.fixture
-def alpaca() -> Iterator[ScriptedAlpaca]:
-    with scripted_alpaca() as made:
-        yield made
 
 
 def bracket() -> NewOrder:

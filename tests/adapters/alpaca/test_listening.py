@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import anyio.to_thread
 import pytest
-from scripted_alpaca import ScriptedAlpaca, Seen, order_row, scripted_alpaca
+from scripted_alpaca import ScriptedAlpaca, Seen, order_row
 from scripted_exits import ORDERS, PROFIT, STOP, Lists, entry, profit, stop
 from scripted_world import SLOW, ScriptedWorld, ready
 
@@ -18,17 +17,6 @@ from ordersmith.adapters.alpaca import listening
 
 pytestmark = pytest.mark.anyio
 ONE = "one.0"
-
-
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> Any:
-    return request.param
-
-
-@pytest.fixture
-def alpaca() -> Iterator[ScriptedAlpaca]:
-    with scripted_alpaca() as made:
-        yield made
 
 
 def filled(name: str = ONE) -> dict[str, Any]:

@@ -18,11 +18,6 @@ from ordersmith.adapters.alpaca.stamps import MINUTE_NS, minute_before
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request) -> str:
-    return request.param
-
-
 @pytest.fixture
 def server():
     with scripted_data() as running:

@@ -24,11 +24,6 @@ pytestmark = pytest.mark.anyio
 PATIENT = replace(QUICK, confirm_s=60.0)
 
 
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request) -> str:
-    return request.param
-
-
 @pytest.fixture
 def server():
     with scripted_data() as running:

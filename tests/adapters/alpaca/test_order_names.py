@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from port_host import PortHost
-from scripted_alpaca import ScriptedAlpaca, Seen, order_row, scripted_alpaca
+from scripted_alpaca import ScriptedAlpaca, Seen, order_row
 from scripted_exits import ENTRY, ORDERS, PROFIT, STOP, Lists, entry, profit, stop
 from scripted_world import ScriptedWorld, ready
 
@@ -18,17 +17,6 @@ from ordersmith.actors.ports import Accepted, NewOrder, OutcomeUnknown, Rejected
 
 pytestmark = pytest.mark.anyio
 FOREVER_NS = 1 << 62
-
-
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> Any:
-    return request.param
-
-
-@pytest.fixture
-def alpaca() -> Iterator[ScriptedAlpaca]:
-    with scripted_alpaca() as made:
-        yield made
 
 
 def taken(seen: Seen) -> dict[str, Any]:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import anyio
 import pytest
 from port_host import PortHost
-from scripted_alpaca import ACCOUNT, ScriptedAlpaca, Seen, order_row, scripted_alpaca
+from scripted_alpaca import ACCOUNT, ScriptedAlpaca, Seen, order_row
 from scripted_world import FAST, SLOW, ScriptedWorld, ready
 
 from ordersmith.actors.model import Order, Terms
@@ -49,17 +48,6 @@ FOREVER_NS = 1 << 62
 SECOND_NS = 1_000_000_000
 ORDERS = "/v2/orders"
 BY_CLIENT_ID = "/v2/orders:by_client_order_id"
-
-
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> Any:
-    return request.param
-
-
-@pytest.fixture
-def alpaca() -> Iterator[ScriptedAlpaca]:
-    with scripted_alpaca() as made:
-        yield made
 
 
 def new(name: str = "one.0", **terms: Any) -> NewOrder:

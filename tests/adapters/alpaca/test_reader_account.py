@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import anyio
 import pytest
-from scripted_alpaca import ScriptedAlpaca, Seen, order_row, scripted_alpaca
+from scripted_alpaca import ScriptedAlpaca, Seen, order_row
 from scripted_world import ScriptedWorld, ready
 
 from ordersmith.actors.ports import BrokerOrderState, Disconnect, Disconnected
@@ -19,17 +18,6 @@ pytestmark = pytest.mark.anyio
 
 ORDERS, FILLS = "/v2/orders", "/v2/account/activities/FILL"
 MINUTE_NS = 60_000_000_000
-
-
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> Any:
-    return request.param
-
-
-@pytest.fixture
-def alpaca() -> Iterator[ScriptedAlpaca]:
-    with scripted_alpaca() as made:
-        yield made
 
 
 async def test_an_open_order_with_an_unknown_status_is_in_the_account(alpaca: ScriptedAlpaca) -> None:

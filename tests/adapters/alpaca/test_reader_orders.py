@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import anyio
 import pytest
 from port_host import PortHost
-from scripted_alpaca import ScriptedAlpaca, Seen, order_row, scripted_alpaca
+from scripted_alpaca import ScriptedAlpaca, Seen, order_row
 from scripted_world import FAST, SLOW, ScriptedWorld, ready
 
 from ordersmith.actors.model import Order, Purpose, Terms
@@ -42,17 +41,6 @@ BY_CLIENT_ID = "/v2/orders:by_client_order_id"
 NOT_CANCELABLE = {"code": 42210000, "message": "order is not cancelable"}
 NOT_FOUND = {"code": 40410000, "message": "order not found"}
 REPLACE = ReplaceRequest("one.0", "one.1", Terms(Decimal(12), Decimal(51)), FOREVER_NS, 0)
-
-
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> Any:
-    return request.param
-
-
-@pytest.fixture
-def alpaca() -> Iterator[ScriptedAlpaca]:
-    with scripted_alpaca() as made:
-        yield made
 
 
 def new(name: str = "one.0", purpose: Purpose = Purpose.ENTRY) -> NewOrder:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from port_host import PortHost
-from scripted_alpaca import ScriptedAlpaca, Seen, order_row, scripted_alpaca
+from scripted_alpaca import ScriptedAlpaca, Seen, order_row
 from scripted_world import ScriptedWorld, ready
 
 from ordersmith.actors.model import Side
@@ -18,17 +17,6 @@ from ordersmith.adapters.alpaca.activities import begin, text_of
 
 pytestmark = pytest.mark.anyio
 FILLS, OTHERS, ORDERS = "/v2/account/activities/FILL", "/v2/account/activities", "/v2/orders"
-
-
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> Any:
-    return request.param
-
-
-@pytest.fixture
-def alpaca() -> Iterator[ScriptedAlpaca]:
-    with scripted_alpaca() as made:
-        yield made
 
 
 def stamp(second: int) -> str:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import anyio
 import pytest
-from scripted_alpaca import SECRET, ScriptedAlpaca, order_row, scripted_alpaca
+from scripted_alpaca import SECRET, ScriptedAlpaca, order_row
 
 from ordersmith.actors.errors import BrokerAuthError, BrokerUnavailable
 from ordersmith.adapters.alpaca.stream_keeper import Lost, StreamKeeper
@@ -19,17 +18,6 @@ from ordersmith.adapters.asyncio_island import open_island
 
 FAST = Heartbeat(0.3, 0.3, 1.0)
 PAUSE_S = (0.05, 0.2)
-
-
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> Any:
-    return request.param
-
-
-@pytest.fixture
-def alpaca() -> Iterator[ScriptedAlpaca]:
-    with scripted_alpaca() as made:
-        yield made
 
 
 class Keeper:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio.to_thread
 import pytest
-from scripted_alpaca import ScriptedAlpaca, order_row, scripted_alpaca
+from port_host import PortHost
+from scripted_alpaca import ScriptedAlpaca, order_row
 from scripted_exits import ENTRY, FILLS, ORDERS, PROFIT, STOP, Lists, entry, profit, stop
 from scripted_world import FAST, ScriptedWorld, ready
 
@@ -18,17 +20,6 @@ from ordersmith.adapters.alpaca import session
 pytestmark = pytest.mark.anyio
 
 SUSPICIOUS = FAST._replace(silence_s=0.6)
-
-
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> Any:
-    return request.param
-
-
-@pytest.fixture
-def alpaca() -> Iterator[ScriptedAlpaca]:
-    with scripted_alpaca() as made:
-        yield made
 
 
 async def polled(alpaca: ScriptedAlpaca, times: int) -> None:
@@ -49,8 +40,9 @@ def fill_row(name: str, cumulative: int, quantity: int) -> dict[str, Any]:
     }
 
 
-async def test_a_stream_that_misses_one_order_and_then_says_nothing_is_opened_anew(alpaca: ScriptedAlpaca) -> None:
-    """One order's fill on a mute stream is told by the poll, and the stream closed, although nothing else ever happens."""
+@asynccontextmanager
+async def missing_a_fill(alpaca: ScriptedAlpaca) -> AsyncIterator[PortHost]:
+    """Run a port whose stream did not say that its one order filled; a poll has."""
     world = ScriptedWorld(alpaca, SUSPICIOUS)
     lists = Lists(alpaca, order_row("one.0"))
     lists.open = [order_row("one.0")]
@@ -61,6 +53,12 @@ async def test_a_stream_that_misses_one_order_and_then_says_nothing_is_opened_an
         alpaca.only("GET", f"{ORDERS}/id-one.0", body=order_row("one.0", "filled", "10"))
         alpaca.only("GET", FILLS, body=[fill_row("one.0", 10, 10)])
         await host.told(Executed, "one.0", within=5)
+        yield host
+
+
+async def test_a_stream_that_misses_one_order_and_then_says_nothing_is_opened_anew(alpaca: ScriptedAlpaca) -> None:
+    """One order's fill on a mute stream is told by the poll, and the stream closed, although nothing else ever happens."""
+    async with missing_a_fill(alpaca) as host:
         lost = await host.heard(Disconnected, within=5)
         assert "mute" in lost.reason
         await anyio.to_thread.run_sync(alpaca.wait, lambda: alpaca.handshakes == 2)
@@ -68,16 +66,7 @@ async def test_a_stream_that_misses_one_order_and_then_says_nothing_is_opened_an
 
 async def test_a_stream_that_speaks_after_a_miss_is_kept(alpaca: ScriptedAlpaca) -> None:
     """A frame that was lost costs a reading of the account, and no stream that says something within a moment."""
-    world = ScriptedWorld(alpaca, SUSPICIOUS)
-    lists = Lists(alpaca, order_row("one.0"))
-    lists.open = [order_row("one.0")]
-    async with world.host.running() as host:
-        await ready(host)
-        await polled(alpaca, 1)
-        lists.open = []
-        alpaca.only("GET", f"{ORDERS}/id-one.0", body=order_row("one.0", "filled", "10"))
-        alpaca.only("GET", FILLS, body=[fill_row("one.0", 10, 10)])
-        await host.told(Executed, "one.0", within=5)
+    async with missing_a_fill(alpaca) as host:
         alpaca.say({"event": "new", "order": order_row("of somebody else")})
         await polled(alpaca, 4)
         assert not [report for report in host.reports if isinstance(report, Disconnected)]
