@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 import subprocess
 import sys
@@ -69,3 +71,13 @@ def test_every_way_of_driving_runs(folder: Path, blocks: dict[str, list[str]], n
     """The programs that drive an executor without await, on data of their own, by sleeping, and on paper run as they stand."""
     (folder / "driver.py").write_text(blocks["python"][number], encoding="utf-8")
     assert printed in run(folder, "driver.py")
+
+
+def test_the_picture_shows_what_the_demo_prints(tmp_path: Path) -> None:
+    """Its figures, the hash among them, are those of the demo as it is now, speed aside."""
+    config = str(ROOT / "examples" / "rebalance.yaml")
+    ran = json.loads(run(tmp_path, "-m", "ordersmith", "backtest", config, "--json", "--out", str(tmp_path)))
+    picture = html.unescape((ROOT / "docs" / "demo.svg").read_text(encoding="utf-8")).replace("\xa0", " ")
+    assert f"{ran['trace_hash'][:12]}, seed {ran['seed']}, {ran['records']:,} records" in picture
+    assert f"{ran['sessions']:,} sessions, {ran['bars']:,} bars" in picture
+    assert f"{ran['final_equity']:,.2f}, from" in picture
