@@ -165,13 +165,17 @@ class Actor(Generic[M]):
     """Base of all actors; subclass as `Actor[TheirMessages]`.
 
     `entity` actors live one per thing (an order): they fold only their own records. All others are rebuilt from
-    `state`, a msgspec Struct, as of the last snapshot, and the records since.
+    `state`, a msgspec Struct, as of the last snapshot, and the records since. Whether a class overrides `on_start` and
+    `on_stop`, and has a `run`, is noted when it is made: most have none of them, and there is an actor for every order.
     """
 
     handlers: ClassVar[dict[type, Handler]] = {}
     folds: ClassVar[dict[type, Fold]] = {}
     entity: ClassVar[bool] = False
     starts_ready: ClassVar[bool] = True
+    acts_on_start: ClassVar[bool] = False
+    acts_on_stop: ClassVar[bool] = False
+    runs: ClassVar[bool] = False
 
     ctx: Context
     state: Any = None
@@ -191,6 +195,9 @@ class Actor(Generic[M]):
                 seen.add((role, kind))
                 table[kind] = method
         cls._check_union()
+        cls.acts_on_start = cls.on_start is not Actor.on_start
+        cls.acts_on_stop = cls.on_stop is not Actor.on_stop
+        cls.runs = hasattr(cls, "run")
 
     @classmethod
     def _check_union(cls) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ..actors.actor import ActorRef, Fold, Handler, Record
+
+Route = tuple[list[Callable[[Any, Record], None]], list["Cell"]]
+"""The folds that a record goes to, and the cells of who reacts to it."""
 
 NOBODY: Any = ()
 NOTHING: Any = {}
@@ -23,6 +27,7 @@ class Cell(ActorRef[Any]):
     entity = False
     handlers: dict[type, Handler] = NOTHING
     folds: dict[type, Fold] = NOTHING
+    routes: dict[type, Route] = NOTHING
     timers: dict[str, tuple[int, Any, int]] = NOTHING
     history: list[Record] = NOBODY
     snapshot: bytes | None = None

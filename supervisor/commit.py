@@ -53,11 +53,11 @@ class CommitLog:
         "_group",
         "_hash",
         "_store",
-        "_volatile",
         "_written",
         "answered",
         "base",
         "failing",
+        "is_volatile",
         "outbox",
         "records",
     )
@@ -67,7 +67,7 @@ class CommitLog:
         self.base = last
         self.outbox: deque[tuple[int, Callable[..., None], tuple[Any, ...]]] = deque()
         self._store = store
-        self._volatile = store.volatile
+        self.is_volatile = store.volatile
         self._group = GROUP if store.volatile else 1
         self._durable = last
         self._written = 0
@@ -89,7 +89,7 @@ class CommitLog:
     @property
     def durable(self) -> int:
         """The number of the last durable record."""
-        return self.last if self._volatile else self._durable
+        return self.last if self.is_volatile else self._durable
 
     @property
     def writing(self) -> bool:
@@ -109,7 +109,10 @@ class CommitLog:
         return self._hash.hexdigest()
 
     def flush(self) -> None:
-        """At the end of a tick: hand the writer what it is due, and release what is durable."""
+        """At the end of a tick: hand the writer what it is due, and release what is durable.
+
+        With a volatile store ticks of which nothing leaves may do without.
+        """
         if len(self.records) - self._written >= self._group and not self._busy:
             self.write()
         if self.outbox:
@@ -139,7 +142,7 @@ class CommitLog:
 
     def release(self) -> None:
         """Let out what rests on durable records only, oldest first."""
-        outbox, volatile = self.outbox, self._volatile
+        outbox, volatile = self.outbox, self.is_volatile
         while outbox and (volatile or outbox[0][0] <= self._durable):
             _, deliver, arguments = outbox.popleft()
             deliver(*arguments)

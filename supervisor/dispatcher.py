@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from decimal import ROUND_HALF_EVEN, Context, DivisionByZero, InvalidOperation, Overflow, localcontext
+from itertools import islice
 from operator import length_hint
 from typing import Any
 
@@ -17,16 +18,13 @@ from ..actors.errors import ActorError, ExecutorFailed
 from ..actors.events import Undelivered
 from ..actors.ports import Endpoint, JournalStore
 from .asks import Answer, Asks
-from .cell import NOTHING, Cell, Item
+from .cell import NOTHING, Cell, Item, Route
 from .commit import CommitLog
 from .timers import Due, Timers
 
 QUEUE_BOUND = 1_000_000
 RING_LENGTH = 256
 ARITHMETIC = Context(prec=34, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow])
-
-
-Route = tuple[list[tuple[Cell, Callable[[Any, Record], None]]], list[Cell]]
 
 
 class Dispatcher:
@@ -82,7 +80,7 @@ class Dispatcher:
         self._inputs: deque[tuple[Cell, Any, int]] = deque()
         self._input_number = 0
         self._effects: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
-        self._routes: dict[type, Route] = {}
+        self._routes: dict[type, Route] = {}  # of records that orders make; every other actor's cell has its own
         self.timers = Timers()
         self._walk = iter(self._queue)
         self._runtime = Cell("runtime")
@@ -197,17 +195,19 @@ class Dispatcher:
         """
         self.now_ns = now_ns
         queue, inputs, heap, log = self._queue, self._inputs, self.timers.heap, self.log
-        if log.outbox:
+        outbox, is_volatile = log.outbox, log.is_volatile
+        if outbox:
             log.release()
         while True:
             if heap and heap[0][0] <= now_ns:
-                queue.extend(self.timers.fire(now_ns))
+                queue += self.timers.fire(now_ns)
             if inputs:
-                queue.extend(inputs)
+                queue += inputs
                 inputs.clear()
             if queue:
                 self.drain()
-            log.flush()
+            if outbox or not is_volatile:
+                log.flush()
             if not inputs and not (heap and heap[0][0] <= now_ns):
                 return
 
@@ -216,14 +216,16 @@ class Dispatcher:
         queue, effects, fresh = self._queue, self._effects, self._fresh
         self._walk = walk = iter(queue)  # the queue grows while we walk it
         try:
-            for item in walk:
-                cell, message, cause = item
-                handler = cell.handlers.get(type(message))
+            for item in islice(walk, QUEUE_BOUND):
+                self._item = item
+                cell, message, self._cause = item
+                try:
+                    handler = cell.handlers[type(message)]
+                except KeyError:
+                    handler = None
                 if handler is None:
                     self.deliver(item)
                     continue
-                self._item = item
-                self._cause = cause
                 told = len(queue)
                 try:
                     handler(cell.actor, message)
@@ -233,10 +235,11 @@ class Dispatcher:
                     continue
                 if fresh or effects:
                     self._end_turn(cell)
-                if told > QUEUE_BOUND:
-                    raise ExecutorFailed(
-                        f"{told} messages in one tick: actors feed each other; the last were\n{self.last_dispatches()}"
-                    )
+            if length_hint(walk):
+                raise ExecutorFailed(
+                    f"more than {QUEUE_BOUND} messages in one tick: actors feed each other; the last were\n"
+                    f"{self.last_dispatches()}"
+                )
         except BaseException:  # what was handled is not handled again
             handled = len(queue) - length_hint(walk)
             self.ring.extend(queue[:handled])
@@ -273,25 +276,26 @@ class Dispatcher:
             self.interrupted(self._item[0])
             raise error
 
-    def _end_turn(self, cell: Cell) -> None:  # noqa: C901 - run for every turn, so it pays for no more calls
+    def _end_turn(self, cell: Cell) -> None:
         """Let the turn be seen: fold its records everywhere, tell who reacts to them, apply its effects."""
         fresh = self._fresh
         if fresh:
-            routes = self._routes
+            if cell.entity:
+                cell.history += fresh
+                routes = self._routes
+            else:
+                routes = cell.routes
             for record in fresh:
                 event = record.event
-                folds, reactions = routes.get(type(event)) or self._route(type(event))
-                for other, fold in folds:
-                    if other is not cell:
-                        try:
-                            fold(event, record)
-                        except Exception as error:  # noqa: BLE001 - any failure of a fold means a poisoned history
-                            self._poisoned.append((other, error))
+                folds, reactions = routes.get(type(event)) or self._route(cell, type(event))
+                for fold in folds:
+                    try:
+                        fold(event, record)
+                    except Exception as error:  # noqa: BLE001 - any failure of a fold means a poisoned history
+                        self._poisoned.append((self._cell_of(fold), error))
                 for other in reactions:
                     self._queue.append((other, event, record.number))
-            self._records.extend(fresh)
-            if cell.entity:
-                cell.history.extend(fresh)
+            self._records += fresh
             fresh.clear()
         effects = self._effects
         if len(effects) == 1:
@@ -307,16 +311,29 @@ class Dispatcher:
             for other, failure in poisoned:
                 self.history_poisoned(other, failure)
 
-    def _route(self, kind: type) -> Route:
-        """Find who folds and who reacts to events of a type, in the order in which the actors were started."""
-        cells = [cell for cell in self.cells.values() if cell.live and not cell.entity]
-        folds = [(cell, cell.folds[kind].__get__(cell.actor)) for cell in cells if kind in cell.folds]
-        route = self._routes[kind] = (folds, [cell for cell in cells if kind in cell.actor.reactions()])
+    def _route(self, cell: Cell, kind: type) -> Route:
+        """Find who folds and who reacts to what `cell` records of a type, in the order in which the actors were started.
+
+        Its own fold has had it.
+        """
+        cells = [other for other in self.cells.values() if other.live and not other.entity]
+        folds = [other.folds[kind].__get__(other.actor) for other in cells if kind in other.folds and other is not cell]
+        route = folds, [other for other in cells if kind in other.actor.reactions()]
+        if cell.entity:
+            self._routes[kind] = route
+        elif cell.live:
+            cell.routes = {**cell.routes, kind: route}
         return route
+
+    def _cell_of(self, fold: Callable[[Any, Record], None]) -> Cell:
+        actor = fold.__self__  # type: ignore[attr-defined]
+        return next(cell for cell in self.cells.values() if cell.actor is actor)
 
     def forget_routes(self) -> None:
         """Find subscribers anew: actors have come, gone or been rebuilt."""
         self._routes.clear()
+        for cell in self.cells.values():
+            cell.routes = NOTHING
 
     # --- Effects ---------------------------------------------------------------------------------------------------
 
@@ -369,20 +386,17 @@ class Dispatcher:
         """Put a new incarnation behind `cell`: its state is the fold of its records. Raises what a fold raises."""
         actor.ctx = self
         folds = actor.folds
-        if cell.entity:
-            records: list[Record] = cell.history
-        else:
-            records = self.log.records
-            if cell.snapshot is not None:
-                actor.restore(cell.snapshot)
-        for record in records:
+        cell.entity = is_entity = actor.entity  # known also of one whose records cannot be folded
+        if not is_entity and cell.snapshot is not None:
+            actor.restore(cell.snapshot)
+        for record in cell.history if is_entity else self.log.records:
             fold = folds.get(type(record.event))
             if fold is not None:
                 fold(actor, record.event, record)
         cell.actor, cell.handlers, cell.folds, cell.live = actor, actor.handlers, folds, True
         cell.incarnation += 1
         cell.timers = NOTHING
-        if not cell.entity:
+        if not is_entity:
             self.forget_routes()
 
     def snapshot(self) -> None:

@@ -22,6 +22,7 @@ from .dispatcher import Dispatcher
 from .kernel import Kernel, RestartDue, ShutdownDeadline
 from .supervision import Restart, Supervisor, SupervisorSpec, Verdict, backoff_ns
 
+PERMANENT = Restart.PERMANENT  # looked up once: a member of an enum costs more than what is done with it
 MAILBOX_BOUND = 100_000
 REPORTS_KEPT = 100
 
@@ -121,19 +122,19 @@ class Lifecycle:
         """Build the actor from its records and run `on_start`. Return whether it lives."""
         try:
             actor: Actor[Any] = cell.spec.factory()
-            cell.entity = actor.entity
             self.dispatcher.rebuild(cell, actor)
         except Exception as error:  # noqa: BLE001 - whatever a factory or a fold raises
             self.history_poisoned(cell, error)
             return False
-        if type(actor).on_start is not Actor.on_start and cell.status != "stopping":
+        if actor.acts_on_start and cell.status != "stopping":
             try:
                 self.dispatcher.turn(cell, actor.on_start)
             except Exception as error:  # noqa: BLE001 - a crash like any other
                 self.crashed(cell, None, error)
                 return cell.live
-        cell.ready = cell.ready or actor.starts_ready
-        if hasattr(actor, "run"):
+        if actor.starts_ready:
+            cell.ready = True
+        if actor.runs:
             cell.task = self.run(cell)
         return True
 
@@ -335,7 +336,7 @@ class Lifecycle:
             return False
         if self.dispatcher.cells.get(cell.name) is not cell:
             return True
-        if cell.live and (cell.spec.shutdown_ns or type(cell.actor).on_stop is not Actor.on_stop):
+        if cell.live and (cell.spec.shutdown_ns or cell.actor.acts_on_stop):
             if cell.spec.shutdown_ns:
                 cell.status = "stopping"
             try:
@@ -373,7 +374,7 @@ class Lifecycle:
 
     def _stop(self, cell: Cell) -> None:
         """An actor asked for this one to be stopped; a permanent child that stops is restarted."""
-        if cell.spec.restart is not Restart.PERMANENT:
+        if cell.spec.restart is not PERMANENT:
             self._ask_to_stop(cell)
         elif cell.status == "running":
             self.crashed(cell, None, ActorError("a permanent actor stopped"))
