@@ -116,6 +116,7 @@ class Backtest:
         self._hosts = [f"strategy/{name}" for name, _ in strategies]
         cells = self.dispatcher.cells
         self._market = cells["market"]
+        self._breaker = cells["circuit_breaker"]
         self._connection = cells[f"connection/{ACCOUNT}"]
         self.dispatcher.ports["store"] = StoreReader(
             self.store, self.dispatcher.log.write, self.dispatcher.post, cells["journal"]
@@ -306,7 +307,7 @@ class Backtest:
         self.left[cell.actor.machine.state] -= 1
 
     def _epoch_now(self) -> int | None:
-        return None if self.lifecycle.halted else self.dispatcher.view("circuit_breaker").epoch
+        return None if self.lifecycle.halted else self._breaker.actor.view().epoch
 
 
 class _EquityOf:
@@ -314,6 +315,7 @@ class _EquityOf:
 
     def __init__(self, dispatcher: Dispatcher, prices: LastPrices) -> None:
         self._dispatcher = dispatcher
+        self._positions = dispatcher.cells["positions"]
         self._rows = prices.rows
         self._version = -1
         self._cash = 0.0
@@ -326,7 +328,7 @@ class _EquityOf:
         self._is_owed = True
 
     def __call__(self) -> float:
-        ledger: Ledger = self._dispatcher.view("positions")
+        ledger: Ledger = self._positions.actor.view()
         if ledger.version != self._version:
             account = ledger.accounts[ACCOUNT]
             self._version = ledger.version
