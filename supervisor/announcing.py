@@ -1,7 +1,9 @@
 """What an embedded executor says aloud by itself: facts that no answer to a call brings, and that a person must not miss.
 
 The service logs every record. An executor logs almost none, since whoever embeds it reads `events()`, or the answers to its
-calls. But a target is given up long after `set_targets` or `flatten` has answered, and a position that was to be closed stays.
+calls. But what needs a person is said even if nobody reads: all that the service logs as an error. And two warnings are, since
+they come long after the call that they are about has answered: a session that is lost, so that nothing new is sent until there
+is another, and a target that is given up, so that a position that was to be closed stays.
 """
 
 from __future__ import annotations
@@ -14,10 +16,8 @@ from ..actors.actor import Event, Record
 from .event_lines import event_level, event_line
 from .live import LiveRuntime
 
-ANNOUNCED: frozenset[type[Event]] = frozenset({events.TargetDropped})
-"""The events that are logged where they are a warning or an error."""
-
-LEVELS = {"warning": logging.WARNING, "error": logging.ERROR}
+WARNINGS: frozenset[type[Event]] = frozenset({events.TargetDropped, events.SessionClosed})
+"""The events that are logged although they are no more than a warning."""
 
 log = logging.getLogger("ordersmith")
 
@@ -33,8 +33,11 @@ class Announcer:
     def _committed(self, number: int) -> None:
         records = self._runtime.core.dispatcher.log
         for record in records.records[records.durable - records.base : number - records.base]:
-            if type(record.event) in ANNOUNCED and (level := LEVELS.get(event_level(record.event))) is not None:
-                log.log(level, "%s", " ".join(_words(record)))
+            level = event_level(record.event)
+            if level == "error":
+                log.error("%s", " ".join(_words(record)))
+            elif level == "warning" and type(record.event) in WARNINGS:
+                log.warning("%s", " ".join(_words(record)))
         self._next(number)
 
 

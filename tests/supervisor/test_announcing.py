@@ -1,4 +1,4 @@
-"""What an embedded executor says aloud: a target that it has given up, once that is durable."""
+"""What an embedded executor says aloud by itself: what needs a person, a lost session, a target given up, once that is durable."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import pytest
 from driven import feed
 from embedded import fast_folder, paper
 
-from ordersmith import open_executor
+from ordersmith import Order, open_executor
 from ordersmith.actors.events import TargetDropped
+from ordersmith.actors.ports import Disconnected
+from ordersmith.supervisor.inputs import Posted
 
 pytestmark = pytest.mark.anyio
 
@@ -51,3 +53,33 @@ async def test_a_target_that_is_given_up_is_a_warning(folder: Path, caplog: pyte
         in line.getMessage()
     )
     assert denied.text in line.getMessage()
+
+
+async def test_what_needs_a_person_is_an_error(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A halt is said aloud with its reason; that trading goes on again is no error, and nothing is said of orders that go well."""
+    with caplog.at_level(logging.DEBUG, "ordersmith"):
+        async with open_executor(paper(folder), data=feed()) as executor:
+            market = executor.market()  # type: ignore[attr-defined]
+            await anext(market)
+            await executor.submit_orders([Order.buy("A", 10)])
+            await executor.halt("the desk is on fire")  # type: ignore[attr-defined]
+            await executor.resume("it is not")  # type: ignore[attr-defined]
+    (line,) = [record for record in caplog.records if "trading_state.changed" in record.getMessage()]
+    assert line.levelno == logging.ERROR
+    assert "state=HALTED" in line.getMessage()
+    assert "text='the desk is on fire'" in line.getMessage()
+    assert not [record for record in caplog.records if "order." in record.getMessage()]
+
+
+async def test_a_session_that_is_lost_is_a_warning_and_one_that_is_closed_is_none(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody has asked for anything, so nobody is answered; the session's end as the executor is left is asked for."""
+    with caplog.at_level(logging.DEBUG, "ordersmith"):
+        async with open_executor(paper(folder), data=feed()) as executor:
+            runtime = executor._system.runtime  # type: ignore[attr-defined]
+            runtime.put(Posted("connection/main", Disconnected("the line broke")))
+            await runtime.idle()
+    (line,) = [record for record in caplog.records if "connection.lost" in record.getMessage()]
+    assert line.levelno == logging.WARNING
+    assert "reason='the line broke'" in line.getMessage()
