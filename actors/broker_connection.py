@@ -29,7 +29,6 @@ from .events import (
     PositionAdjusted,
     SessionClosed,
 )
-from .machines.reconcile import order_of
 from .machines.session import Phase, Session, SessionChange, backoff_ns
 from .messages import (
     BookActivity,
@@ -186,8 +185,9 @@ class BrokerConnection(AccountReader[ConnectionMessage], Actor[ConnectionMessage
     def place(self, message: PlaceOrder) -> None:
         approved = message.approved
         if self.state.phase is READY:
-            command = NewOrder(message.wire_id, approved.order, approved.not_after_ns, approved.trading_epoch)
-            self.ctx.send(self._port, command)
+            self.ctx.send(
+                self._port, NewOrder(message.wire_id, approved.order, approved.not_after_ns, approved.trading_epoch)
+            )
         else:
             self.report(NotSent(message.wire_id, CommandKind.NEW, self.state.refusal or NOT_READY))
 
@@ -223,7 +223,7 @@ class BrokerConnection(AccountReader[ConnectionMessage], Actor[ConnectionMessage
     @handler
     def report(self, message: BrokerReport) -> None:
         ctx = self.ctx
-        order_id = order_of(message.wire_id)
+        order_id = message.wire_id.rpartition(".")[0]  # `order_of`, a call less for each report
         order = ctx.find("order/" + order_id)
         if order is not None:
             ctx.tell(order, message)

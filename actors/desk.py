@@ -1,12 +1,13 @@
 """The front door: submit, cancel, replace, status. Spawns one actor an order and finds it again.
 
 Orders that are closed stay in memory until `KEPT_CLOSED` more have closed; after that their records in the store answer
-for them. What a request still waits for travels inside its messages, so the desk holds no open question of its own.
+for them. They leave in groups of `LEAVING_AT_ONCE`, so that what is the same for all is done once. What a request still
+waits for travels inside its messages, so the desk holds no open question of its own.
 """
 
 from __future__ import annotations
 
-from itertools import repeat
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -51,6 +52,10 @@ from .refusals import refuse
 from .snapshots import NotOurs
 
 KEPT_CLOSED = 1000
+LEAVING_AT_ONCE = 100
+
+Closing = OrderFilled | OrderCancelled | OrderRejected | OrderDenied | OrderReplaced | OrderRestated
+"""What may close an order."""
 
 
 class DeskState(msgspec.Struct):
@@ -77,8 +82,9 @@ class Desk(Actor[DeskMessage]):
     @handler
     def submit(self, message: SubmitOrders) -> None:
         orders, reply_to = message.orders, message.reply_to
-        slots = repeat(None) if reply_to is None else self.ctx.split(reply_to, len(orders))
-        for order, slot in zip(orders, slots, strict=False):  # nobody who asked is any number of slots
+        slots = None if reply_to is None else iter(self.ctx.split(reply_to, len(orders)))
+        for order in orders:
+            slot = None if slots is None else next(slots)
             if not order.account:
                 order = msgspec.structs.replace(order, account=self._default_account)
             if message.fresh:
@@ -99,10 +105,9 @@ class Desk(Actor[DeskMessage]):
             self._answer_again(known, order, slot)
 
     def _take(self, order: Order, slot: ReplyTo | None) -> None:
-        ctx, order_id = self.ctx, order.client_order_id
+        ctx, order_id, market = self.ctx, order.client_order_id, self._market
         if self.state.leaving or self._guests:
             self._let_go()
-        market = self._market
         arrival = Arrival(ctx.now_ns, market.last_price(order.symbol))
         if market.quotes and (quote := market.quotes.get(order.symbol)) is not None:
             arrival = Arrival(arrival.at_ns, arrival.last, as_price(quote.bid), as_price(quote.ask))
@@ -121,8 +126,10 @@ class Desk(Actor[DeskMessage]):
 
     @handler
     def cancel(self, message: CancelOrders) -> None:
-        ids = message.client_order_ids
-        for order_id, slot in zip(ids, self.ctx.split(message.reply_to, len(ids)), strict=True):
+        ids, reply_to = message.client_order_ids, message.reply_to
+        slots = None if reply_to is None else iter(self.ctx.split(reply_to, len(ids)))
+        for order_id in ids:
+            slot = None if slots is None else next(slots)
             order = self._find(order_id)
             if order is None:
                 self._look_up(order_id, CancelOrders((order_id,), slot))
@@ -297,9 +304,9 @@ class Desk(Actor[DeskMessage]):
         held = ctx.view("risk_gate").exposure.open
         for order_id in (*self.state.leaving, *self._guests):
             name = "order/" + order_id
-            order = ctx.find(name)
-            if order is not None and ctx.view(name).is_closed and order_id not in held:
-                ctx.stop(order)
+            machine: OrderMachine | None = ctx.view(name)
+            if machine is not None and machine.is_closed and order_id not in held:
+                ctx.stop(ctx.refer(name))
         self._guests = []
 
     # --- Fold ----------------------------------------------------------------------------------------------------------
@@ -311,23 +318,22 @@ class Desk(Actor[DeskMessage]):
             self.state.leaving = []
 
     @fold
-    def _restated(self, event: OrderReplaced | OrderRestated, record: Record) -> None:
-        if event.closes:
-            self._count_closed(event.client_order_id)
-
-    @fold
-    def _closed(self, event: OrderFilled | OrderCancelled | OrderRejected | OrderDenied, record: Record) -> None:
-        if type(event) is not OrderFilled or event.state in CLOSED_STATES:
-            self._count_closed(event.client_order_id)
-
-    def _count_closed(self, order_id: str) -> None:
-        closed = self.state.closed
-        closed.pop(order_id, None)
+    def _closed(self, event: Closing, record: Record) -> None:
+        """Count an order that has closed as the youngest of them, and let the oldest leave once there are enough for a group."""
+        if isinstance(event, OrderFilled):
+            if event.state not in CLOSED_STATES:
+                return
+        elif isinstance(event, (OrderReplaced, OrderRestated)) and not event.closes:
+            return
+        closed, order_id = self.state.closed, event.client_order_id
+        if order_id in closed:
+            del closed[order_id]  # it has closed before
         closed[order_id] = None
-        if len(closed) > KEPT_CLOSED:
-            oldest = next(iter(closed))
-            del closed[oldest]
-            self.state.leaving.append(oldest)
+        if len(closed) >= KEPT_CLOSED + LEAVING_AT_ONCE:
+            oldest = list(islice(closed, LEAVING_AT_ONCE))
+            for each in oldest:
+                del closed[each]
+            self.state.leaving += oldest
 
     @fold
     def _quarantined(self, event: ActorQuarantined, record: Record) -> None:

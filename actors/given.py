@@ -15,9 +15,9 @@ from .model import Order, OrderStatus
 
 def ids_given(ids: Iterable[str]) -> tuple[str, ...]:
     """Return client order ids that were given as a list. Raises OrderCommandError."""
-    if isinstance(ids, (str, bytes, OrderStatus, Order)) or not isinstance(ids, Iterable):
+    if type(ids) is not tuple and (isinstance(ids, (str, bytes, OrderStatus, Order)) or not isinstance(ids, Iterable)):
         raise OrderCommandError(f"order_ids: {_told(ids)} is not a list; give a list of ids, such as [{_id_of(ids)!r}]")
-    return tuple(id_given(order_id) for order_id in ids)
+    return tuple(map(id_given, ids))
 
 
 def id_given(order_id: Any) -> str:

@@ -153,11 +153,14 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False
 
     @classmethod
     def _of(cls, symbol: str, side: Side, quantity: Any, limit_price: Any, terms: dict[str, Any]) -> Order:
-        if terms:
-            terms = {field: _term(value, field) for field, value in terms.items()}
+        if limit_price is None and not terms:
+            return cls(symbol=symbol, side=side, quantity=exact(quantity, "quantity"))
+        for field, value in terms.items():
+            if type(value) is not _WORDS.get(field):
+                terms[field] = _term(value, field)
         if limit_price is not None:
             terms["limit_price"] = exact(limit_price, "limit_price")
-        if terms and "order_type" not in terms:
+        if "order_type" not in terms:
             terms["order_type"] = _type_by(terms)
         return cls(symbol=symbol, side=side, quantity=exact(quantity, "quantity"), **terms)
 

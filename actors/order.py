@@ -80,6 +80,8 @@ INTENDED = Proof.INTENDED
 NOT_FOUND = Proof.NOT_FOUND
 NOTHING = Proof.NOTHING
 WORKING = Proof.WORKING
+REQUESTED = CancelReason.REQUESTED
+BROKER = CancelReason.BROKER
 R_CANCELLED = RANK[Proof.CANCELLED]
 R_EXPIRED = RANK[Proof.EXPIRED]
 R_REJECTED = RANK[Proof.REJECTED]
@@ -106,9 +108,8 @@ class Order(DoubtfulOrder[OrderMessage], Actor[OrderMessage]):
     def apply(self, event: OrderChange, record: Record) -> None:
         """Do what `OrderMachine.apply` does, one call less for each record of each order."""
         machine = self.machine
-        at_ns = record.at_ns
-        CHANGES[type(event)](machine, event, at_ns)
-        machine.updated_ns = at_ns
+        CHANGES[type(event)](machine, event, record.at_ns)
+        machine.updated_ns = record.at_ns
         machine.last_record = record.number
 
     def view(self) -> OrderMachine:
@@ -127,9 +128,9 @@ class Order(DoubtfulOrder[OrderMessage], Actor[OrderMessage]):
         if machine.cancel is ASKED:
             self._close(OrderCancelled(order_id, CancelReason.REQUESTED, "cancelled before it was sent"))
         else:
-            wire_id = f"{order_id}.{machine.leg}"
-            ctx.record(OrderIntended(order_id, wire_id, message.approved.not_after_ns))
-            ctx.tell(ctx.refer("connection/" + order.account), PlaceOrder(message.approved, wire_id))
+            approved, wire_id = message.approved, f"{order_id}.{machine.leg}"
+            ctx.record(OrderIntended(order_id, wire_id, approved.not_after_ns))
+            ctx.tell(ctx.refer("connection/" + order.account), PlaceOrder(approved, wire_id))
             if self._watched:
                 self._watch()
         if message.reply_to is not None:
@@ -145,16 +146,19 @@ class Order(DoubtfulOrder[OrderMessage], Actor[OrderMessage]):
 
     @handler
     def cancel(self, message: CancelOrder) -> None:
-        machine = self.machine
+        machine, ctx = self.machine, self.ctx
         if machine.is_closed:
-            self.ctx.reply(message.reply_to, False)
+            ctx.reply(message.reply_to, False)
             return
         if machine.cancel is NO:
-            self.ctx.record(OrderCancelRequested(machine.order.client_order_id))
+            order = machine.order
+            ctx.record(OrderCancelRequested(order.client_order_id))
             if machine.proof is WORKING:
-                self.ctx.tell(self._connection(), CancelLeg(machine.wire_id))
-            self._watch()
-        self.ctx.reply(message.reply_to, True)
+                ctx.tell(ctx.refer("connection/" + order.account), CancelLeg(machine.wire_id))
+            if self._watched:
+                self._watch()
+        if message.reply_to is not None:
+            ctx.reply(message.reply_to, True)
 
     @handler
     def change(self, message: ChangeOrder) -> None:
@@ -193,13 +197,13 @@ class Order(DoubtfulOrder[OrderMessage], Actor[OrderMessage]):
 
     @handler
     def accepted(self, message: Accepted) -> None:
-        machine = self.machine
+        machine, wire_id = self.machine, message.wire_id
         if machine.proof is NOT_FOUND:
-            self._resurface(message.wire_id, "the broker accepted it", is_open=True)
-        if not machine.broker_order_id and message.wire_id == machine.wire_id:
-            self.ctx.record(OrderAccepted(machine.order.client_order_id, message.wire_id, message.broker_order_id))
+            self._resurface(wire_id, "the broker accepted it", is_open=True)
+        if not machine.broker_order_id and wire_id == machine.wire_id:
+            self.ctx.record(OrderAccepted(machine.order.client_order_id, wire_id, message.broker_order_id))
             if machine.cancel is ASKED and not machine.is_closed:
-                self.ctx.tell(self._connection(), CancelLeg(message.wire_id))
+                self.ctx.tell(self._connection(), CancelLeg(wire_id))
         if self._watched:
             self._watch()
 
@@ -235,12 +239,14 @@ class Order(DoubtfulOrder[OrderMessage], Actor[OrderMessage]):
 
     @handler
     def cancelled(self, message: Cancelled) -> None:
-        if self.machine.is_past(message.wire_id):
+        machine, wire_id = self.machine, message.wire_id
+        if wire_id != machine.wire_id and machine.is_past(wire_id):
             return
-        self._was_there("the broker cancelled it")
-        if RANK[self.machine.proof] < R_CANCELLED:
-            reason = CancelReason.REQUESTED if self.machine.cancel_wanted else CancelReason.BROKER
-            self._close(OrderCancelled(self.machine.order.client_order_id, reason, message.text))
+        if machine.proof is NOT_FOUND:
+            self._was_there("the broker cancelled it")
+        if RANK[machine.proof] < R_CANCELLED:
+            reason = REQUESTED if machine.cancel_wanted else BROKER
+            self._close(OrderCancelled(machine.order.client_order_id, reason, message.text))
 
     @handler
     def expired(self, message: Expired) -> None:

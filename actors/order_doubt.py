@@ -226,10 +226,15 @@ class DoubtfulOrder(Actor[M]):
             self.ctx.set_timer(ANSWER, max(due - now_ns, 1), AnswerMissing())
 
     def _close(self, event: OrderDenied | OrderRejected | OrderCancelled) -> None:
-        was_closed = self.machine.is_closed
-        self.ctx.record(event)
-        self._tell_parent(was_closed=was_closed)
-        self._watch()
+        machine = self.machine
+        if machine.order.parent:
+            was_closed = machine.is_closed
+            self.ctx.record(event)
+            self._tell_parent(was_closed=was_closed)
+        else:
+            self.ctx.record(event)
+        if self._watched:
+            self._watch()
 
     def _tell_parent(self, *, was_closed: bool) -> None:
         """Tell the parent once, when the order closes. A parent is named `actor:detail`."""

@@ -37,8 +37,9 @@ class Positions(Actor[GetPositions]):
 
     @fold
     def _filled(self, event: OrderFilled, record: Record) -> None:
-        self.state.fill(event)
-        self.state.last_record = record.number
+        ledger = self.state
+        ledger.fill(event)
+        ledger.last_record = record.number
 
     @fold
     def _cash_moved(self, event: CashMoved, record: Record) -> None:

@@ -312,6 +312,8 @@ class Rebalancer(Actor[RebalancerMessage]):
 
     @fold
     def _ended(self, event: OrderCancelled | OrderRejected | OrderDenied, record: Record) -> None:
+        if event.client_order_id not in self.state.symbols:
+            return  # by far the most are of nobody's targets
         working = self._closed(event.client_order_id)
         if working is None:
             return

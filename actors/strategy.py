@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from .actor import Actor, handler
 from .bars import Bar, Bars, CorporateAction
@@ -70,7 +71,14 @@ class Strategy:
 
     def submit(self, *orders: Order | Iterable[Order]) -> list[str]:
         """Submit orders and return their client order ids, in order. What becomes of them comes by `on_order`."""
-        return self._host.submit(orders)
+        submit = self._host.submit
+        ids: list[str] = []
+        for entry in orders:
+            if isinstance(entry, Order):
+                ids.append(submit(entry))
+            else:
+                ids += map(submit, entry)
+        return ids
 
     def cancel(self, *client_order_ids: str) -> None:
         """Cancel orders; one that is closed stays as it is."""
@@ -230,17 +238,8 @@ class StrategyHost(Actor[Start | Bars | OrderNews]):
 
     # --- For the strategy ----------------------------------------------------------------------------------------------
 
-    def submit(self, orders: Iterable[Order | Iterable[Order]]) -> list[str]:
-        ids: list[str] = []
-        for entry in orders:
-            if isinstance(entry, Order):
-                ids.append(self._submit(entry))
-            else:
-                ids += [self._submit(order) for order in entry]
-        return ids
-
-    def _submit(self, order: Order) -> str:
-        order = exactly(order)
+    def submit(self, order: Order) -> str:
+        order, ctx = exactly(order), self.ctx
         order_id = order.client_order_id
         fresh = not order_id
         if fresh:
@@ -248,13 +247,12 @@ class StrategyHost(Actor[Start | Bars | OrderNews]):
             order_id = f"{self._id_prefix}{self._submitted}"
         elif not ID_FORM.fullmatch(order_id):
             raise ValueError(f"client_order_id: {order_id!r}; {ID_ACCEPTED}")
-        order = msgspec.structs.replace(
+        order = replace(
             order,
             client_order_id=order_id,
             account=order.account or self._account,
             strategy=order.strategy or self._name,
         )
-        ctx = self.ctx
         ctx.tell(ctx.refer("desk"), SubmitOrders((order,), fresh))
         return order_id
 

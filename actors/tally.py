@@ -78,7 +78,8 @@ class Tally(Actor[Never]):
         totals, fill = self.state, event.fill
         totals.fills += 1
         totals.turnover += event.notional
-        totals.commission += event.commission
+        if event.commission:
+            totals.commission += event.commission
         if fill.fees and not fill.revision:
             totals.fees += fill.fees
             totals.commission -= fill.fees

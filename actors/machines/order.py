@@ -22,7 +22,7 @@ from ..ports import CommandKind
 from .doubt import Doubt
 from .fills import Totals, merged, totals
 from .order_changes import CHANGES, Pending
-from .order_table import PUBLIC_STATE, RANK, Extent, Proof
+from .order_table import ENDED, STATES_OF, Extent, Proof
 
 # Looked up once: a member of an enum costs more than what is done with it.
 FILLED_ALL = Extent.ALL
@@ -31,10 +31,8 @@ FILLED_PART = Extent.PART
 ASKED = Pending.ASKED
 IN_DOUBT = Pending.IN_DOUBT
 NO = Pending.NO
-DENIED = Proof.DENIED
 NOT_FOUND = Proof.NOT_FOUND
 WORKING = Proof.WORKING
-R_NOT_FOUND = RANK[Proof.NOT_FOUND]
 
 
 class OrderMachine(msgspec.Struct, gc=False):
@@ -50,6 +48,8 @@ class OrderMachine(msgspec.Struct, gc=False):
     terms: Order
     arrival: Arrival
     submitted_ns: int
+    updated_ns: int
+    last_record: int
     proof: Proof = Proof.NOTHING
     new: Pending = Pending.NO
     cancel: Pending = Pending.NO
@@ -68,8 +68,6 @@ class OrderMachine(msgspec.Struct, gc=False):
     filled_quantity: Decimal = ZERO
     notional: Decimal = ZERO
     commission: Decimal = ZERO
-    updated_ns: int = 0
-    last_record: int = 0
     new_ns: int = 0
     cancel_ns: int = 0
     replace_ns: int = 0
@@ -97,9 +95,8 @@ class OrderMachine(msgspec.Struct, gc=False):
         event = record.event
         if type(event) is not OrderSubmitted:
             raise ActorError(f"an order's history begins with OrderSubmitted, not {type(event).__name__}")
-        return cls(
-            event.order, event.order, event.arrival, record.at_ns, updated_ns=record.at_ns, last_record=record.number
-        )
+        order, at_ns = event.order, record.at_ns
+        return cls(order, order, event.arrival, at_ns, at_ns, record.number)
 
     def apply(self, record: Record) -> None:
         """Fold one record of this order."""
@@ -118,17 +115,20 @@ class OrderMachine(msgspec.Struct, gc=False):
     @property
     def state(self) -> OrderState:
         """The public state."""
-        return PUBLIC_STATE[self.proof, self.extent]
+        return STATES_OF[self.proof][_extent(self.filled_quantity, self.order.quantity)]
 
     @property
     def is_closed(self) -> bool:
         """Whether nothing more is expected of it."""
-        ended = RANK[self.proof] >= R_NOT_FOUND or self.proof is DENIED
-        return ended or (self.filled_quantity > 0 and self.filled_quantity >= self.order.quantity)
+        if self.proof in ENDED:
+            return True
+        filled = self.filled_quantity
+        return filled > ZERO and filled >= self.order.quantity
 
     def is_filled_by(self, terms: Terms) -> bool:
         """Whether what has filled is all that these terms want."""
-        return self.filled_quantity > 0 and self.filled_quantity >= terms.quantity
+        filled = self.filled_quantity
+        return filled > ZERO and filled >= terms.quantity
 
     @property
     def may_be_open(self) -> bool:
@@ -204,13 +204,12 @@ class OrderMachine(msgspec.Struct, gc=False):
         """Return what `book` would for one execution as a broker reports it."""
         quantity = fill.quantity
         filled = self.filled_quantity + quantity
-        is_plain = (
+        if (
             filled == cumulative_quantity
             and self.cumulative is None
             and fill.fill_key not in self.fills
             and not (fill.revision or fill.inferred or self.covers)
-        )
-        if is_plain:  # it is simply the next one: by far the most frequent case, and the cheapest
+        ):  # it is simply the next one: by far the most frequent case, and the cheapest
             return self._filled(fill, quantity, quantity * fill.price, fill.commission, filled, None)
         return self.book(fill, Cumulative(cumulative_quantity))
 
@@ -236,7 +235,7 @@ class OrderMachine(msgspec.Struct, gc=False):
             quantity,
             notional,
             commission,
-            PUBLIC_STATE[self.proof, extent],
+            STATES_OF[self.proof][extent],
             cumulative,
         )
 

@@ -79,6 +79,7 @@ CLOSING = {
     CancelReason.EXPIRED: Proof.EXPIRED,
     CancelReason.NOT_SENT: Proof.NOT_SENT,
 }
+WORD_OF = {reason: reason.value for reason in CancelReason}
 
 # Looked up once: a member of an enum costs more than what is done with it.
 ASKED = Pending.ASKED
@@ -151,18 +152,21 @@ def _rejected(machine: OrderMachine, event: OrderRejected, at_ns: int) -> None:
 
 
 def _filled(machine: OrderMachine, event: OrderFilled, at_ns: int) -> None:
-    fill = event.fill
+    fill, fills = event.fill, machine.fills
     quantity = machine.filled_quantity + event.quantity  # whatever can raise comes before the first change
     notional = machine.notional + event.notional
-    commission = machine.commission + event.commission
-    if fill.fill_key in machine.fills or fill.revision or fill.inferred or machine.covers:
-        machine.fills, machine.covers, _ = merged(machine.fills, machine.covers, None, fill, None)
+    commission = machine.commission + event.commission if event.commission else None
+    if fill.fill_key in fills or fill.revision or fill.inferred or machine.covers:
+        machine.fills, machine.covers, _ = merged(fills, machine.covers, None, fill, None)
     else:
-        machine.fills[fill.fill_key] = fill
+        fills[fill.fill_key] = fill
     machine.cumulative = event.cumulative
-    machine.filled_quantity, machine.notional, machine.commission = quantity, notional, commission
+    machine.filled_quantity = quantity
+    machine.notional = notional
+    if commission is not None:
+        machine.commission = commission
     machine.new = NO
-    if quantity >= machine.order.quantity:
+    if (machine.cancel is not NO or machine.replace is not NO) and quantity >= machine.order.quantity:
         machine.cancel = machine.replace = NO
     if machine.doubt is not None:
         _settle(machine)
@@ -175,7 +179,8 @@ def _cancel_requested(machine: OrderMachine, event: OrderCancelRequested, at_ns:
 
 
 def _cancelled(machine: OrderMachine, event: OrderCancelled, at_ns: int) -> None:
-    _prove(machine, CLOSING[event.reason], event.reason.value, event.text)
+    reason = event.reason
+    _prove(machine, CLOSING[reason], WORD_OF[reason], event.text)
 
 
 def _cancel_refused(machine: OrderMachine, event: OrderCancelRefused, at_ns: int) -> None:

@@ -69,6 +69,14 @@ PUBLIC_STATE: dict[tuple[Proof, Extent], OrderState] = {
     (Proof.CANCELLED, Extent.ALL): _S.FILLED,
 }
 
+STATES_OF: dict[Proof, dict[Extent, OrderState]] = {
+    proof: {extent: PUBLIC_STATE[proof, extent] for extent in Extent} for proof in Proof
+}
+"""The same table by row, for who looks up one state of every order: a pair as key would have to be made each time."""
+
+ENDED = frozenset(proof for proof in Proof if proof is Proof.DENIED or RANK[proof] >= RANK[Proof.NOT_FOUND])
+"""What proves that nothing more is expected of an order, however much of it has filled."""
+
 MEANING = {
     Proof.NOTHING: "submitted to us, not yet through the gate",
     Proof.DENIED: "the gate refused it; `reason` is its code",

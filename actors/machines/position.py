@@ -68,8 +68,11 @@ class Ledger(msgspec.Struct):
         quantity, notional, commission = event.quantity, event.notional, event.commission
         if event.side is not BUY:
             quantity, notional = -quantity, -notional
-        account.cash -= notional + commission
-        account.commission += commission
+        if commission:
+            account.cash -= notional + commission
+            account.commission += commission
+        else:
+            account.cash -= notional
         book(holding, quantity, notional)
         self.version += 1
 
@@ -142,22 +145,21 @@ def split(holding: Holding, quantity: Decimal) -> None:
 def book(holding: Holding, quantity: Decimal, notional: Decimal) -> None:
     """Add a signed quantity bought for a signed notional to a holding."""
     held = holding.quantity
-    if not held or not quantity or (held > ZERO) is (quantity > ZERO):
-        if held or quantity:
-            holding.quantity = held + quantity
-            holding.cost += notional
-        else:
-            holding.realized_pnl -= notional  # the price of a fill was corrected after the holding had been closed
+    after = held + quantity
+    if not held and not quantity:
+        holding.realized_pnl -= notional  # the price of a fill was corrected after the holding had been closed
         return
-    if abs(quantity) <= abs(held):
-        leaving = _leaving(holding, quantity)
+    if not held or not quantity or (is_long := held > ZERO) is (quantity > ZERO):
+        holding.cost += notional
+    elif not after or (after > ZERO) is is_long:  # no more than is held
+        leaving = _share(holding.cost, -quantity, held) if after else holding.cost
         holding.realized_pnl -= notional + leaving
         holding.cost -= leaving
     else:
         closing = _share(notional, -held, quantity)
         holding.realized_pnl -= closing + holding.cost
         holding.cost = notional - closing
-    holding.quantity = held + quantity
+    holding.quantity = after
 
 
 def _only_closes(held: Decimal, quantity: Decimal) -> bool:

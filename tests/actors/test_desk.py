@@ -221,10 +221,11 @@ def test_a_quarantined_order_harms_no_other() -> None:
 # --- Orders that have left memory --------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def crowded(monkeypatch: pytest.MonkeyPatch) -> World:
+@pytest.fixture(params=[1, 2])
+def crowded(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> World:
     """Return a world that keeps two closed orders; `old` has filled 4 of 10, was cancelled, and has left memory."""
     monkeypatch.setattr(desk, "KEPT_CLOSED", 2)
+    monkeypatch.setattr(desk, "LEAVING_AT_ONCE", request.param)
     world = World(scripted=True).bar()
     world.submit(buy("old"))
     world.says(accepted("old.0"), executed("old.0", "k1", 4, 10, 4), Cancelled("old.0", "halted"))
@@ -246,6 +247,27 @@ def test_only_so_many_closed_orders_stay_in_memory(crowded: World) -> None:
     assert "open" in orders
     assert len(orders) <= 4
     assert sum(crowded.backtest.states().values()) == len(crowded.events(OrderSubmitted)) == 16
+
+
+def test_closed_orders_leave_in_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody leaves before a whole group is beyond the bound; one that has closed again meanwhile is the youngest."""
+    monkeypatch.setattr(desk, "KEPT_CLOSED", 2)
+    monkeypatch.setattr(desk, "LEAVING_AT_ONCE", 3)
+    world = World(scripted=True).bar()
+
+    def closed(order_id: str) -> None:
+        world.submit(buy(order_id))
+        world.says(Rejected(f"{order_id}.0", "NO", ""))
+
+    world.submit(buy("filled"))
+    world.says(accepted("filled.0"), executed("filled.0", "k1", 10, 10, 10))
+    for number in range(3):
+        closed(f"m{number}")
+    world.says(executed("filled.0", "k2", 5, 10, 15))  # more than was ordered: it has closed once more
+    closed("m3")
+    assert list(world.orders()) == ["filled", "m0", "m1", "m2", "m3"]
+    world.submit(buy("next"))
+    assert list(world.orders()) == ["filled", "m3", "next"]
 
 
 def test_who_leaves_memory_is_told_by_the_records_alone(crowded: World) -> None:

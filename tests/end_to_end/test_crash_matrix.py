@@ -52,6 +52,7 @@ def baseline() -> Iterator[Baseline]:
     """Wrap the handlers for this module, let orders leave memory early, and play the scenario once."""
     with pytest.MonkeyPatch.context() as patch, wrapped_handlers():
         patch.setattr(desk, "KEPT_CLOSED", 4)
+        patch.setattr(desk, "LEAVING_AT_ONCE", 2)
         yield Baseline()
 
 

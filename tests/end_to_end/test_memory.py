@@ -58,6 +58,7 @@ class Busy(Strategy):
 def _little_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let closed orders leave memory, and records go into snapshots, early enough to matter in a short run."""
     monkeypatch.setattr(desk, "KEPT_CLOSED", 50)
+    monkeypatch.setattr(desk, "LEAVING_AT_ONCE", 10)
     monkeypatch.setattr(backtest_module, "SNAPSHOT_EVERY", 500)
 
 
@@ -104,7 +105,7 @@ def test_no_actor_and_no_record_piles_up() -> None:
     """What is alive at the end is the tree, the orders that may still be asked for, and the records since the last snapshot."""
     _, backtest = live_memory(3 * SHORT, "open")
     orders = [cell for cell in backtest.dispatcher.cells.values() if cell.entity]
-    assert len(orders) <= 50 + 2 * ORDERS_A_BAR
+    assert len(orders) <= 50 + 10 + 2 * ORDERS_A_BAR
     assert len(backtest.dispatcher.log.records) < 500 + ORDERS_A_BAR * RECORDS_AN_ORDER
     assert not backtest.dispatcher.view("risk_gate").exposure.open.keys() - {cell.name[6:] for cell in orders}
     assert sum(backtest.states().values()) == 3 * SHORT * ORDERS_A_BAR
