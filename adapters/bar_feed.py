@@ -112,6 +112,11 @@ class BarFeed:
         for steps, chunk in self._chunks():
             rows = zip(*(chunk[name].to_list() for name in VALUES))  # noqa: B905
             starts, ends, sessions, closes, counts = (steps[name].to_list() for name in STEP)
+            if len(symbols) == 1 and chunk.height == steps.height:
+                (symbol,) = symbols
+                for start_ns, end_ns, session, closes_session, row in zip(starts, ends, sessions, closes, rows):  # noqa: B905
+                    yield Bars(start_ns, end_ns, session, closes_session, {symbol: row})
+                continue
             if chunk.height == steps.height * len(symbols):
                 for start_ns, end_ns, session, closes_session in zip(starts, ends, sessions, closes):  # noqa: B905
                     yield Bars(start_ns, end_ns, session, closes_session, dict(zip(symbols, rows)))  # noqa: B905
