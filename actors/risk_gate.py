@@ -94,10 +94,14 @@ class RiskGate(Actor[GateMessage]):
         self._instruments = instruments
         self._market = market
         self._default_account = account
+        self._view = GateView(self)
 
     def view(self) -> GateView:
-        """Return what may be read of the gate."""
-        return GateView(self)
+        """Return what may be read of the gate: the same object until the state is restored."""
+        view = self._view
+        if view.exposure is not self.state.exposure:
+            self._view = view = GateView(self)
+        return view
 
     # --- Checks --------------------------------------------------------------------------------------------------------
 
@@ -185,7 +189,8 @@ class RiskGate(Actor[GateMessage]):
         if limits.account_type == "cash":
             return max(account.spendable, ZERO)
         if not limits.sides_differ:
-            return max(account.equity(last_price) / limits.initial_margin - account.worst_gross(last_price), ZERO)
+            equity, gross = account.stakes(last_price)
+            return max(equity / limits.initial_margin - gross, ZERO)
         covered = account.equity(last_price)
         for symbol, risk in account.symbols.items():
             covered -= worst_margin(risk, usable(last_price(symbol)), limits)
@@ -298,10 +303,14 @@ class RiskGate(Actor[GateMessage]):
 class GateView:
     """What others read of the gate: exposure, trading state, balances."""
 
-    __slots__ = ("buying_power", "exposure", "info", "trading_state")
+    __slots__ = ("_gate", "buying_power", "exposure", "info")
 
     def __init__(self, gate: RiskGate) -> None:
+        self._gate = gate
         self.exposure = gate.state.exposure
-        self.trading_state = gate.state.trading_state
         self.buying_power = gate.buying_power
         self.info = gate.info
+
+    @property
+    def trading_state(self) -> TradingState:
+        return self._gate.state.trading_state

@@ -26,8 +26,10 @@ class LastPrices:
         self.rows: dict[str, Row] = {} if rows is None else rows
 
     def last_price(self, symbol: str) -> Decimal | None:
-        row = self.rows.get(symbol)
-        return None if row is None else as_decimal(row[3])
+        try:
+            return as_decimal(self.rows[symbol][3])
+        except KeyError:
+            return None
 
     def seen_ns(self, symbol: str) -> int | None:
         """Past prices do not grow old."""

@@ -46,7 +46,7 @@ def usable(price: Decimal | None) -> Decimal:
     return price if price is not None and price.is_finite() and price > 0 else ZERO
 
 
-class SymbolRisk(msgspec.Struct):
+class SymbolRisk(msgspec.Struct, gc=False):
     """Signed position and the open quantities on both sides of one symbol."""
 
     position: Decimal = ZERO
@@ -58,7 +58,7 @@ class SymbolRisk(msgspec.Struct):
         return max(abs(self.position + self.open_buy), abs(self.position - self.open_sell))
 
 
-class Offer(msgspec.Struct, frozen=True):
+class Offer(msgspec.Struct, frozen=True, gc=False):
     """A replacement's terms while it is asked: its total, what of it is not filled, and the price of a share."""
 
     quantity: Decimal
@@ -66,7 +66,7 @@ class Offer(msgspec.Struct, frozen=True):
     price: Decimal
 
 
-class Reservation(msgspec.Struct):
+class Reservation(msgspec.Struct, gc=False):
     """What one open order holds: `remaining` at `price`, and what is `offered` to it in a replacement's place."""
 
     account: str
@@ -139,12 +139,17 @@ class AccountRisk(msgspec.Struct):
                 total += abs(risk.position) * usable(last_price(symbol))
         return total
 
-    def worst_gross(self, last_price: Callable[[str], Decimal | None]) -> Decimal:
-        """Sum of the symbols' worst cases at last prices."""
-        total = ZERO
+    def stakes(self, last_price: Callable[[str], Decimal | None], apart: str | None = None) -> tuple[Decimal, Decimal]:
+        """Return the equity, and the sum of the symbols' worst cases but that of `apart`: one pass over the last prices."""
+        equity, gross = self.cash + self.accrued, ZERO
         for symbol, risk in self.symbols.items():
-            total += risk.worst() * usable(last_price(symbol))
-        return total
+            if risk.position or symbol != apart:
+                price = usable(last_price(symbol))
+                if risk.position:
+                    equity += risk.position * price
+                if symbol != apart:
+                    gross += risk.worst() * price
+        return equity, gross
 
 
 class Exposure(msgspec.Struct):
@@ -187,32 +192,36 @@ class Exposure(msgspec.Struct):
         if event.intent:
             self._remember(self.account(event.account), event.intent, at_ns)
         if event.replaces:
-            reservation = self.open.get(event.client_order_id)
-            if reservation is not None:
-                filled = reservation.quantity - reservation.remaining
-                left = max(event.quantity - filled, ZERO)
-                self._change(reservation, offered=Offer(event.quantity, left, event.price))
+            self._offer(event)
             return
-        self._open(event)
-
-    def reserved(self, event: OrderReserved) -> None:
-        """Count what an order has open that was let go; what it still holds is part of that."""
-        if event.client_order_id in self.open:
-            self._release(event.client_order_id)
-        self._open(event)
-
-    def _open(self, event: OrderApproved | OrderReserved) -> None:
         quantity, price = event.quantity, event.price
         self.open[event.client_order_id] = Reservation(
             event.account, event.symbol, event.side, quantity, quantity, price
         )
-        account = self.accounts.get(event.account) or self.account(event.account)
-        risk = account.symbols.get(event.symbol) or self._symbol(account, event.symbol)
+        try:
+            account = self.accounts[event.account]
+            risk = account.symbols[event.symbol]
+        except KeyError:
+            account, risk = self._first_use(event.account, event.symbol)
         if event.side is BUY:
             risk.open_buy += quantity
             account.reserved += quantity * price
         else:
             risk.open_sell += quantity
+
+    def _offer(self, event: OrderApproved) -> None:
+        reservation = self.open.get(event.client_order_id)
+        if reservation is not None:
+            filled = reservation.quantity - reservation.remaining
+            left = max(event.quantity - filled, ZERO)
+            self._change(reservation, offered=Offer(event.quantity, left, event.price))
+
+    def reserved(self, event: OrderReserved) -> None:
+        """Count what an order has open that was let go; what it still holds is part of that."""
+        if event.client_order_id in self.open:
+            self._release(event.client_order_id)
+        again = (event.client_order_id, event.account, event.symbol, event.side, event.quantity, event.price)
+        self.approved(OrderApproved(*again), 0)
 
     def _remember(self, account: AccountRisk, key: str, at_ns: int) -> None:
         """Remember an approved intent, by which duplicates are known; the oldest beyond the bound are forgotten."""
@@ -222,9 +231,12 @@ class Exposure(msgspec.Struct):
             del account.intents[next(iter(account.intents))]
 
     def filled(self, event: OrderFilled) -> None:
-        account = self.accounts.get(event.account) or self.account(event.account)
-        risk = account.symbols.get(event.symbol) or self._symbol(account, event.symbol)
-        quantity, is_buy = event.quantity, event.side is BUY
+        order_id, quantity, is_buy = event.client_order_id, event.quantity, event.side is BUY
+        try:
+            account = self.accounts[event.account]
+            risk = account.symbols[event.symbol]
+        except KeyError:
+            account, risk = self._first_use(event.account, event.symbol)
         if is_buy:
             account.cash -= event.notional + event.commission
             risk.position += quantity
@@ -233,11 +245,11 @@ class Exposure(msgspec.Struct):
             risk.position -= quantity
             if self.settles_later:
                 account.unsettled += event.notional - event.commission
-        reservation = self.open.get(event.client_order_id)
+        reservation = self.open.get(order_id)
         if reservation is None:
             return
-        remaining = reservation.remaining - quantity
-        if reservation.offered is None and quantity > ZERO and remaining >= ZERO:
+        offered, remaining = reservation.offered, reservation.remaining - quantity
+        if offered is None and quantity > ZERO and remaining >= ZERO:
             # The plain case: what has filled is not open any more.
             if is_buy:
                 risk.open_buy -= quantity
@@ -246,16 +258,15 @@ class Exposure(msgspec.Struct):
                 risk.open_sell -= quantity
             reservation.remaining = remaining
             if not remaining:
-                del self.open[event.client_order_id]
+                del self.open[order_id]
             return
         remaining = max(remaining, ZERO)
-        offered = reservation.offered
         if remaining or offered is not None:
             if offered is not None:
-                offered = Offer(offered.quantity, max(offered.remaining - event.quantity, ZERO), offered.price)
+                offered = Offer(offered.quantity, max(offered.remaining - quantity, ZERO), offered.price)
             self._change(reservation, remaining=remaining, offered=offered)
         else:
-            self._release(event.client_order_id)
+            self._release(order_id)
 
     def closed(self, event: OrderCancelled | OrderRejected | OrderDenied) -> None:
         self._release(event.client_order_id)
@@ -373,24 +384,31 @@ class Exposure(msgspec.Struct):
             found = account.symbols[symbol] = SymbolRisk()
         return found
 
-    def _hold(self, reservation: Reservation, quantity: Decimal, cost: Decimal) -> None:
-        account = self.accounts.get(reservation.account) or self.account(reservation.account)
-        risk = account.symbols.get(reservation.symbol) or self._symbol(account, reservation.symbol)
+    def _first_use(self, name: str, symbol: str) -> tuple[AccountRisk, SymbolRisk]:
+        """Return an account and a symbol of it to be changed by a record, one or both made here."""
+        account = self.account(name)
+        return account, self._symbol(account, symbol)
+
+    def _let_go(self, reservation: Reservation, quantity: Decimal, cost: Decimal) -> None:
+        try:
+            account = self.accounts[reservation.account]
+            risk = account.symbols[reservation.symbol]
+        except KeyError:
+            account, risk = self._first_use(reservation.account, reservation.symbol)
         if reservation.side is BUY:
-            risk.open_buy += quantity
-            account.reserved += cost
+            risk.open_buy -= quantity
+            account.reserved -= cost
         else:
-            risk.open_sell += quantity
+            risk.open_sell -= quantity
 
     def _change(self, reservation: Reservation, **terms: object) -> None:
         before_quantity, before_cost = reservation.held()
         for name, value in terms.items():
             setattr(reservation, name, value)
         quantity, cost = reservation.held()
-        self._hold(reservation, quantity - before_quantity, cost - before_cost)
+        self._let_go(reservation, before_quantity - quantity, before_cost - cost)
 
     def _release(self, client_order_id: str) -> None:
         reservation = self.open.pop(client_order_id, None)
         if reservation is not None:
-            quantity, cost = reservation.held()
-            self._hold(reservation, -quantity, -cost)
+            self._let_go(reservation, *reservation.held())

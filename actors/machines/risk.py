@@ -132,15 +132,11 @@ class Case(msgspec.Struct, gc=False):
         """The sum of all symbols' worst cases at last prices, the order included."""
         gross = self._gross
         if gross is None:
-            order, account = self.order, self.account
-            gross = ZERO
-            for symbol, risk in account.symbols.items():
-                if symbol != order.symbol:
-                    gross += risk.worst() * usable(self.last_price(symbol))
-            mine = account.symbols.get(order.symbol, NOTHING_AT_STAKE)
+            order, mine = self.order, self.symbol
+            _, others = self.account.stakes(self.last_price, order.symbol)
             worst = abs(self.worst_after())
             other = abs(mine.position - mine.open_sell if order.side is BUY else mine.position + mine.open_buy)
-            self._gross = gross = gross + max(worst, other) * (self.last or ZERO)
+            self._gross = gross = others + max(worst, other) * (self.last or ZERO)
         return gross
 
     def margin_after(self) -> Decimal:

@@ -19,10 +19,12 @@ from ordersmith.actors.events import (
     OrderFilled,
     OrderIntended,
     SessionOpened,
+    TradingStateChanged,
 )
+from ordersmith.actors.machines.breaker import HaltReason
 from ordersmith.actors.machines.position import Ledger
 from ordersmith.actors.machines.risk import Limits
-from ordersmith.actors.messages import GetAccountInfo
+from ordersmith.actors.messages import CheckOrder, GetAccountInfo, OrderRefused
 from ordersmith.actors.model import Fill, Instrument, Order, OrderState, Purpose, Side, Terms, TradingState
 from ordersmith.actors.ports import (
     AdjustmentCause,
@@ -172,10 +174,10 @@ def test_a_margin_account_buys_and_shorts_within_its_margin() -> None:
     assert world.ask("risk_gate", GetAccountInfo).buying_power == 0
 
 
-def gate_of(limits: Limits, *history: Any) -> RiskGate:
+def gate_of(limits: Limits, *history: Any, backlog: Any = None) -> RiskGate:
     """Return a gate by itself, with every price at 10 and what has happened so far."""
     market: Any = SimpleNamespace(last_price=lambda symbol: D(10))
-    gate = RiskGate(limits, {"A": Instrument(), "B": Instrument()}, market, "main")
+    gate = RiskGate(limits, {"A": Instrument(), "B": Instrument()}, market, "main", backlog)
     held = (BrokerPosition("A", D(20), D(10)), BrokerPosition("B", D(-10), D(10)))
     ledger = Ledger()
     opened = SessionOpened("main", D(1000), held, CAPABILITIES)
@@ -206,6 +208,30 @@ def test_accrued_dividends_and_unsettled_sales_are_shown() -> None:
     assert (info.cash, info.unsettled, info.buying_power) == (D(1054), D(0), D(1054))
     for limits in (Limits(), Limits(settles_later=True, account_type="margin")):
         assert gate_of(limits, *history).info("main").unsettled == 0
+
+
+def test_an_order_within_all_limits_is_denied_as_a_duplicate_and_while_the_journal_is_behind() -> None:
+    """The second of two alike within the window is one too many, and nothing new is taken while records wait for the disk."""
+    behind = [0]
+    gate = gate_of(Limits(duplicate_window_ns=5), backlog=lambda now_ns: (behind[0], 0))
+    kit = ActorTestKit(gate)
+    for order_id, records, code in (("a", 0, ""), ("b", 0, "DUPLICATE_INTENT"), ("c", 10_000, "JOURNAL_BEHIND")):
+        behind[0] = records
+        ((_, answer),) = kit.deliver(CheckOrder(buy(order_id, account="main"), None)).told
+        assert (answer.denial.code if isinstance(answer, OrderRefused) else "") == code
+    assert list(gate.state.exposure.open) == ["a"]
+
+
+def test_the_view_is_of_the_state_that_the_gate_has() -> None:
+    """Readers are shown one object, which follows the gate; after a restore it is one of the restored state."""
+    gate = gate_of(Limits())
+    shown = gate.view()
+    ActorTestKit(gate, TradingStateChanged(TradingState.HALTED, HaltReason.MANUAL, "", 1))
+    assert gate.view() is shown
+    assert shown.trading_state is TradingState.HALTED
+    gate.restore(gate.snapshot())
+    assert gate.view().exposure is gate.state.exposure
+    assert gate.view().exposure is not shown.exposure
 
 
 def test_a_short_position_may_need_another_margin() -> None:

@@ -226,7 +226,8 @@ def test_a_price_that_is_none_adds_nothing(price: Decimal | None, counts: Decima
     exposure = after(filled("a", BUY, 10, "20"), approved("b", BUY, 5))
     account = exposure.account("main")
     assert account.gross(lambda symbol: price) == 10 * counts
-    assert account.worst_gross(lambda symbol: price) == 15 * counts
+    assert account.stakes(lambda symbol: price) == (account.equity(lambda symbol: price), 15 * counts)
+    assert account.stakes(lambda symbol: price, apart="A")[1] == 0
     assert account.equity(lambda symbol: price) == account.cash + 10 * counts
 
 
