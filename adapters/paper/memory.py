@@ -47,7 +47,7 @@ class ArchivedOrders(OrderIndex):
     def knows(self, base_id: str) -> bool:
         return super().knows(base_id) or self._recall(base_id) is not None
 
-    def summary(self, asked: str) -> OrderSummary | None:
+    def summary(self, asked: str) -> OrderSummary | WorkingOrder | None:
         base_id = base_id_of(asked)
         found = super().summary(asked)
         if found is not None or super().knows(base_id):

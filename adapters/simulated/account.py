@@ -166,23 +166,11 @@ class Account(ABC):
         """Return what new orders may cost, open orders already taken off."""
 
     @abstractmethod
-    def order_refusal(
-        self,
-        holding: Holding,
-        is_buy: bool,
-        quantity: Decimal,
-        price: Decimal,
-        commission: Decimal,
-        replaced: WorkingOrder | None = None,
-    ) -> Refusal | None:
-        """Return why the account cannot carry an order for `quantity` at `price`, with the commission still to come.
+    def hold(self, order: WorkingOrder, replaced: WorkingOrder | None = None, *, asks: bool = True) -> Refusal | None:
+        """Set aside what an open order claims, or return why the account cannot carry it, and then nothing has changed.
 
-        With `replaced`, the order takes the place of what is left of that one.
+        With `replaced`, the order takes the place of what is left of that one. One that does not ask is held in any case.
         """
-
-    @abstractmethod
-    def hold(self, order: WorkingOrder) -> None:
-        """Set aside what the open order claims."""
 
     @abstractmethod
     def release(self, order: WorkingOrder) -> None:
@@ -209,38 +197,31 @@ class CashAccount(Account):
     def buying_power(self) -> Decimal:
         return self.cash - self.reserved
 
-    def order_refusal(
-        self,
-        holding: Holding,
-        is_buy: bool,
-        quantity: Decimal,
-        price: Decimal,
-        commission: Decimal,
-        replaced: WorkingOrder | None = None,
-    ) -> Refusal | None:
-        if is_buy:
-            claim = quantity * price + commission
-            available = self.cash - self.reserved
-            if replaced is not None:
-                available += replaced.claim
-            if claim <= available or (replaced is not None and claim <= replaced.claim):
-                return None
-            text = f"buying {quantity} {holding.symbol} claims {claim}, available are {available} (cash {self.cash})"
-            return refusal(RefusalCode.INSUFFICIENT_BUYING_POWER, text)
-        most_short = holding.most_short if replaced is None else holding.most_short - replaced.remaining
-        if quantity + most_short <= ZERO:
-            return None
-        open_sells = holding.quantity + most_short
-        text = f"selling {quantity} {holding.symbol} with {holding.quantity} held and {open_sells} in open sells"
-        return refusal(RefusalCode.SHORT_SALE_NOT_ALLOWED, f"{text} would be short; a cash account cannot be")
-
-    def hold(self, order: WorkingOrder) -> None:
+    def hold(self, order: WorkingOrder, replaced: WorkingOrder | None = None, *, asks: bool = True) -> Refusal | None:
+        holding, quantity = order.listing.holding, order.remaining
         if order.is_buy:
-            order.claim = claim = order.remaining * order.claim_price + order.commission_due
+            claim = quantity * order.claim_price + order.commission_due
+            if asks:
+                available = self.cash - self.reserved
+                if replaced is not None:
+                    available += replaced.claim
+                if claim > available and (replaced is None or claim > replaced.claim):
+                    text = f"buying {quantity} {holding.symbol} claims {claim}, available are {available}"
+                    return refusal(RefusalCode.INSUFFICIENT_BUYING_POWER, f"{text} (cash {self.cash})")
+            if replaced is not None:
+                self.release(replaced)
+            order.claim = claim
             self.reserved += claim
-            order.listing.holding.most_long += order.remaining
-        else:
-            order.listing.holding.most_short += order.remaining
+            holding.most_long += quantity
+            return None
+        most_short = holding.most_short if replaced is None else holding.most_short - replaced.remaining
+        after = most_short + quantity
+        if after > ZERO and asks:
+            open_sells = holding.quantity + most_short
+            text = f"selling {quantity} {holding.symbol} with {holding.quantity} held and {open_sells} in open sells"
+            return refusal(RefusalCode.SHORT_SALE_NOT_ALLOWED, f"{text} would be short; a cash account cannot be")
+        holding.most_short = after
+        return None
 
     def release(self, order: WorkingOrder) -> None:
         if order.is_buy:
@@ -312,40 +293,31 @@ class MarginAccount(Account):
             worst_case += max(holding.most_long, holding.most_short) * price
         return equity / self.initial_margin - worst_case
 
-    def order_refusal(
-        self,
-        holding: Holding,
-        is_buy: bool,
-        quantity: Decimal,
-        price: Decimal,
-        commission: Decimal,
-        replaced: WorkingOrder | None = None,
-    ) -> Refusal | None:
-        grown, other = holding.most_long, holding.most_short
-        if not is_buy:
-            grown, other = other, grown
-        worst_case = max(grown, other)
-        grown += quantity if replaced is None else quantity - replaced.remaining
-        if grown <= worst_case:
-            return None
-        increase = grown - worst_case
-        needed = increase * (self.last_price(holding) or holding.mark or price)
-        available = self.buying_power()
-        if needed <= available:
-            return None
-        text = f"{quantity} {holding.symbol} would add {increase} to the worst case; it needs {needed}"
-        text = f"{text}, available are {available} (initial margin {self.initial_margin})"
-        return refusal(RefusalCode.INSUFFICIENT_BUYING_POWER, text)
-
-    def hold(self, order: WorkingOrder) -> None:
-        holding = order.listing.holding
+    def hold(self, order: WorkingOrder, replaced: WorkingOrder | None = None, *, asks: bool = True) -> Refusal | None:
+        holding, quantity = order.listing.holding, order.remaining
+        if order.is_buy:
+            before, other = holding.most_long, holding.most_short
+        else:
+            before, other = holding.most_short, holding.most_long
+        grown = before + quantity
+        if replaced is not None:
+            grown -= replaced.remaining
+        if asks and grown > other and (replaced is None or grown > before):
+            increase = grown - other if other > before else grown - before
+            needed = increase * (self.last_price(holding) or holding.mark or order.claim_price)
+            available = self.buying_power()
+            if needed > available:
+                text = f"{quantity} {holding.symbol} would add {increase} to the worst case; it needs {needed}"
+                text = f"{text}, available are {available} (initial margin {self.initial_margin})"
+                return refusal(RefusalCode.INSUFFICIENT_BUYING_POWER, text)
         if not holding.mark:
             holding.mark = order.claim_price
         self.exposed[holding.symbol] = holding
         if order.is_buy:
-            holding.most_long += order.remaining
+            holding.most_long = grown
         else:
-            holding.most_short += order.remaining
+            holding.most_short = grown
+        return None
 
     def release(self, order: WorkingOrder) -> None:
         holding = order.listing.holding

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from ...actors.model import ZERO
-from .account import Account, CashAccount, Holding, MarginAccount
+from .account import Account, CashAccount, MarginAccount
 from .rules import ExchangeRules, Refusal, RefusalCode, refusal
 
 if TYPE_CHECKING:
@@ -84,22 +84,20 @@ class UnevenMarginAccount(MarginAccount):
     def buying_power(self) -> Decimal:
         return self.free() / self.initial_margin
 
-    def order_refusal(
-        self,
-        holding: Holding,
-        is_buy: bool,
-        quantity: Decimal,
-        price: Decimal,
-        commission: Decimal,
-        replaced: WorkingOrder | None = None,
-    ) -> Refusal | None:
+    def hold(self, order: WorkingOrder, replaced: WorkingOrder | None = None, *, asks: bool = True) -> Refusal | None:
+        refused = self._refusal(order, replaced) if asks else None
+        return super().hold(order, replaced, asks=False) if refused is None else refused
+
+    def _refusal(self, order: WorkingOrder, replaced: WorkingOrder | None) -> Refusal | None:
+        holding, quantity = order.listing.holding, order.remaining
         added = quantity if replaced is None else quantity - replaced.remaining
         most_long, most_short = holding.most_long, holding.most_short
         before = self.required(most_long, most_short)
-        after = self.required(most_long + added, most_short) if is_buy else self.required(most_long, most_short + added)
+        more = (most_long + added, most_short) if order.is_buy else (most_long, most_short + added)
+        after = self.required(*more)
         if after <= before:
             return None
-        needed = (after - before) * (self.last_price(holding) or holding.mark or price)
+        needed = (after - before) * (self.last_price(holding) or holding.mark or order.claim_price)
         available = self.free()
         if needed <= available:
             return None

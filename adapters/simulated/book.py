@@ -167,7 +167,7 @@ class Book:
         self._sure_part = sure_part
         self.orders = orders
         self.listings: dict[str, Listing] = {}
-        self.resting: dict[str, Listing] = {}  # those with orders that bars meet
+        self.resting: dict[str, Listing] = {}  # those with orders that bars meet, and some that no longer have any
         self.day: dict[int, WorkingOrder] = {}  # by sequence
         self.opening = Auction()
         self.closing = Auction()
@@ -208,14 +208,11 @@ class Book:
 
     def withdraw(self, order: WorkingOrder) -> None:
         """Take a leg of an order out of the book."""
-        listing = order.listing
         queue = order.queue
         if queue is None:
-            del listing.unpriced[order.sequence]
+            del order.listing.unpriced[order.sequence]
         else:
             queue.remove(order)
-        if not (listing.unpriced or listing.below.keys or listing.above.keys):
-            self.resting.pop(listing.symbol, None)  # not there while all of its orders wait for an auction
         if order.is_day:
             del self.day[order.sequence]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
-from functools import lru_cache
 from math import inf
 
 from ...actors.model import ZERO
@@ -16,13 +16,27 @@ SURELY = 1.0 - 1e-9
 """Takes more off a product of floats than rounding can have added."""
 
 
-@lru_cache(maxsize=8192, typed=True)
-def as_decimal(value: float) -> Decimal:
-    """Return the shortest decimal number that is read back as `value`: 10.1 is 10.1.
+KEPT = 8192
 
-    Most prices come again, so the last ones are kept.
+
+class Shortest(dict[float, Decimal]):
+    """The shortest decimal number that is read back as a float: 10.1 for 10.1. Most prices come again, so some are kept.
+
+    A whole number counts as its float: what is made of it does not depend on which of the two came first.
     """
-    return Decimal(repr(value))
+
+    __slots__ = ()
+
+    def __missing__(self, value: float) -> Decimal:
+        if len(self) >= KEPT:
+            self.clear()
+        self[value] = number = Decimal(repr(float(value)))
+        return number
+
+
+SHORTEST = Shortest()
+as_decimal: Callable[[float], Decimal] = SHORTEST.__getitem__
+"""Return the shortest decimal number that is read back as a float."""
 
 
 class Costs:

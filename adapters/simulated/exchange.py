@@ -59,7 +59,7 @@ from .hours import Hours, Sessions
 from .impact import impact_of
 from .matching import AUCTIONS, Matching
 from .open_orders import OpenOrders
-from .orders import OrderIndex, WorkingOrder, leg_refusal, trigger_refusal
+from .orders import NOT_PRICED, OrderIndex, WorkingOrder, leg_refusal, trigger_refusal
 from .overnight import Overnight
 from .rules import ExchangeRules, Refusal, RefusalCode, refusal
 from .same_bar import SameBar
@@ -116,7 +116,6 @@ class SimulatedExchange:
         self._match = self._matching.match
         self._rest = self._book.rest
         self._hold, self._last_price = self._account.hold, self._account.last_price
-        self._order_refusal = self._account.order_refusal
         self._same_bar = SameBar(self._matching) if rules.same_bar_exits else None
         self._hours = Hours(rules, sessions)
         self._asks_hours = rules.outside_session == "refuse"
@@ -233,49 +232,49 @@ class SimulatedExchange:
             text = f"symbol: {terms.symbol} is not traded here"
             return self._reject(wire_id, base_id, refusal(RefusalCode.UNKNOWN_SYMBOL, text))
         kind, in_force = terms.order_type, terms.time_in_force
-        is_day, price, quantity = in_force is DAY, terms.limit_price, terms.quantity
+        is_day, limit, quantity = in_force is DAY, terms.limit_price, terms.quantity
         plain = (kind is MARKET or kind is LIMIT) and (is_day or in_force is GTC)
         refused = terms_refusal(listing.instrument, terms, plain)
         if not plain or self._asks_hours:
             refused = refused or self._hours.refusal(terms, now_ns) or self._trail_refusal(terms, listing)
         if refused is not None:
             return self._reject(wire_id, base_id, refused)
+        price = limit
         if price is None:
             price = self._last_price(listing.holding) if kind is MARKET else self._worst_price(terms, listing)
             if price is None:
                 text = f"symbol: {listing.symbol} has no last price; a {kind} order needs one, a limit order does not"
                 return self._reject(wire_id, base_id, refusal(RefusalCode.NO_MARKET_DATA, text))
-        is_buy = terms.side is BUY
+        is_buy, sequence = terms.side is BUY, self._sequence + 1
+        broker_order_id = f"{self._id_prefix}{sequence}"
         due = self._charges.due(quantity, price) if self._charges_by_size else self._commission
-        refused = self._order_refusal(listing.holding, is_buy, quantity, price, due)
+        key, queue = NOT_PRICED, None
+        if limit is not None:  # as Book.place does it
+            key, queue = (float(limit), listing.below) if is_buy else (-float(limit), listing.above)
+        order = WorkingOrder(  # by position: by name it costs twice as much
+            wire_id,
+            broker_order_id,
+            base_id,
+            terms,
+            listing,
+            is_buy,
+            is_day,
+            quantity,
+            quantity,
+            limit,
+            price,
+            due,
+            sequence,
+            now_ns,
+            key,
+            queue,
+        )
+        refused = self._hold(order)
         if refused is not None:
             return self._reject(wire_id, base_id, refused)
-        self._sequence = sequence = self._sequence + 1
-        broker_order_id = self._id_prefix + str(sequence)
-        order = WorkingOrder(
-            wire_id=wire_id,
-            broker_order_id=broker_order_id,
-            base_id=base_id,
-            asked=terms,
-            listing=listing,
-            is_buy=is_buy,
-            is_day=is_day,
-            quantity=quantity,
-            remaining=quantity,
-            limit=terms.limit_price,
-            claim_price=price,
-            commission_due=due,
-            sequence=sequence,
-            arrived_ns=now_ns,
-        )
+        self._sequence = sequence
         if not plain:
             self._prepare(order, now_ns)
-        elif kind is LIMIT:  # as Book.place does it
-            if is_buy:
-                order.key, order.queue = float(price), listing.below
-            else:
-                order.key, order.queue = -float(price), listing.above
-        self._hold(order)
         self._rest(order)
         reports: list[Report] = [Accepted(wire_id, broker_order_id)]
         if terms.purpose is not ENTRY or self._fills_at_close:
@@ -349,16 +348,13 @@ class SimulatedExchange:
         if isinstance(order, Refusal):
             return [ReplaceRefused(command.new_wire_id, order.code, order.text)]
         asked = command.terms.applied_to(order.asked)
+        refused = self._replace_refusal(order, command, asked, now_ns)
+        if refused is not None:
+            return [ReplaceRefused(command.new_wire_id, refused.code, refused.text)]
         price = asked.limit_price
         if price is None:
             price = self._worst_price(asked, order.listing) or order.claim_price
-        refused = self._replace_refusal(order, command, asked, price, now_ns)
-        if refused is not None:
-            return [ReplaceRefused(command.new_wire_id, refused.code, refused.text)]
-        self._account.release(order)
-        self._book.withdraw(order)
-        order.listing.ended_ns = now_ns
-        self._sequence = sequence = self._sequence + 1
+        sequence = self._sequence + 1
         quantity, limit = command.terms.quantity, command.terms.limit_price
         leg = replace(
             order,
@@ -375,13 +371,18 @@ class SimulatedExchange:
         )
         if self._charges_by_size:
             leg.commission_due = self._charges.still_due(leg, leg.remaining, price)
+        refused = self._hold(leg, order)
+        if refused is not None:
+            return [ReplaceRefused(leg.wire_id, refused.code, refused.text)]
+        self._sequence = sequence
+        self._book.withdraw(order)
+        order.listing.ended_ns = now_ns
         self._prepare(leg, now_ns)
-        self._hold(leg)
         self._rest(leg)
         return [Replaced(leg.wire_id, leg.broker_order_id, command.terms)]
 
     def _replace_refusal(
-        self, order: WorkingOrder, command: ReplaceRequest, asked: Order, price: Decimal, now_ns: int
+        self, order: WorkingOrder, command: ReplaceRequest, asked: Order, now_ns: int
     ) -> Refusal | None:
         wire_id, quantity = command.new_wire_id, command.terms.quantity
         refused = leg_refusal(order, wire_id)
@@ -395,9 +396,7 @@ class SimulatedExchange:
         if quantity <= order.filled:
             text = f"quantity: {order.filled} are filled already; give a new total above that, not {quantity}"
             return refusal(RefusalCode.TOO_LATE, text)
-        left = quantity - order.filled
-        due = self._charges.still_due(order, left, price) if self._charges_by_size else order.commission_due
-        return self._account.order_refusal(order.listing.holding, order.is_buy, left, price, due, order)
+        return None
 
     def _status(self, command: StatusRequest, now_ns: int) -> list[Report]:
         found = self._orders.summary(command.wire_id)

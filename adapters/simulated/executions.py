@@ -42,7 +42,7 @@ class Executions:
         """
         listing = order.listing
         quantity = order.remaining
-        taken = listing.taken + quantity
+        taken = quantity if listing.taken is ZERO else listing.taken + quantity
         if taken > listing.ample:
             left = self._costs.budget(listing.row[4], listing.instrument.lot) - listing.taken
             quantity = min(quantity, left)  # of two equals the first, by which a full fill is told below
@@ -70,7 +70,7 @@ class Executions:
             order.commission_due = ZERO
         self._account.book_fill(order, quantity, notional, commission, at_ns)
         fill = Fill(
-            fill_key=order.broker_order_id + ":" + str(cumulative),
+            fill_key=f"{order.broker_order_id}:{cumulative!s}",
             quantity=quantity,
             price=price,
             at_ns=at_ns,
@@ -128,7 +128,7 @@ class DetailedExecutions(Executions):
         order.commission_due = self._charges.still_due(order, order.remaining, order.claim_price)
         self._account.book_fill(order, quantity, notional, commission, at_ns)
         fill = Fill(
-            fill_key=f"{order.broker_order_id}:{order.filled}",
+            fill_key=f"{order.broker_order_id}:{order.filled!s}",
             quantity=quantity,
             price=price,
             at_ns=at_ns,

@@ -24,7 +24,7 @@ from ...actors.ports import BrokerOrderState, Cancelled, Executed, Expired, Repo
 from .book import Book, Listing
 from .costs import as_decimal
 from .executions import Executions
-from .orders import WorkingOrder
+from .orders import NOT_PRICED, WorkingOrder
 from .path import LOW_FIRST, Path, Walk, path_of, reached
 from .rules import ExchangeRules
 
@@ -81,21 +81,26 @@ class Matching:
     def _touched(self, rows: dict[str, Row], end_ns: int) -> list[WorkingOrder]:
         """Return the orders that the bars touch, their listings ready to be matched."""
         touched: list[WorkingOrder] = []
+        idle: tuple[str, ...] = ()
         for symbol, listing in self._resting.items():
             row = rows.get(symbol)
             if row is None:
                 continue
             opened, high, low, _, _ = row
-            below, above = listing.below, listing.above
-            if listing.unpriced or below.best >= low or above.best >= -high:
+            unpriced, below, above = listing.unpriced, listing.below, listing.above
+            if unpriced or below.best >= low or above.best >= -high:
                 if not (0.0 < opened < inf and low > 0.0 and high < inf):
                     continue
                 listing.begin(row, end_ns)
-                touched += listing.unpriced.values()
+                touched += unpriced.values()
                 if below.best >= low:
                     below.collect(low, touched)
                 if above.best >= -high:
                     above.collect(-high, touched)
+            elif below.best == NOT_PRICED == above.best:
+                idle = (*idle, symbol)
+        for symbol in idle:
+            del self._resting[symbol]
         return touched
 
     # -- at the open

@@ -64,7 +64,7 @@ class OpenOrders:
         if not self._charges.schedule.is_flat:
             order.commission_due = self._charges.still_due(order, order.remaining, price)
         book.place(order)
-        account.hold(order)
+        account.hold(order, asks=False)
         book.rest(order)
         return Restated(order.wire_id, terms, text)
 

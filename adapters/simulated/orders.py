@@ -8,7 +8,7 @@ from __future__ import annotations
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from math import inf
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
@@ -28,7 +28,7 @@ NOT_PRICED = -inf
 
 TRAILING_STOP = OrderType.TRAILING_STOP
 
-WORKING, REJECTED = BrokerOrderState.WORKING, BrokerOrderState.REJECTED
+REJECTED = BrokerOrderState.REJECTED
 
 
 def base_id_of(wire_id: str) -> str:
@@ -37,10 +37,10 @@ def base_id_of(wire_id: str) -> str:
 
 
 class OrderSummary(msgspec.Struct, eq=False, gc=False):
-    """What is told of an order when asked. `wire_id` is its last leg."""
+    """What is remembered of a finished order. `wire_id` is its last leg."""
 
     wire_id: str
-    state: BrokerOrderState = WORKING
+    state: BrokerOrderState
     broker_order_id: str = ""
     earlier_wire_ids: tuple[str, ...] = ()
     filled: Decimal = ZERO
@@ -53,7 +53,7 @@ class OrderSummary(msgspec.Struct, eq=False, gc=False):
         return OrderFound(self.wire_id, self.broker_order_id, self.state, self.filled, average, self.commission)
 
 
-class WorkingOrder(OrderSummary, kw_only=True, gc=True):
+class WorkingOrder(msgspec.Struct, eq=False):
     """The last leg of an order at the exchange, and what it still claims of the account. A replacement makes another.
 
     `asked` are its terms. `quantity` and `filled` count all legs. `sequence` is the place in the queue and `arrived_ns`
@@ -66,6 +66,10 @@ class WorkingOrder(OrderSummary, kw_only=True, gc=True):
     than the order.
     """
 
+    state: ClassVar[BrokerOrderState] = BrokerOrderState.WORKING
+
+    wire_id: str
+    broker_order_id: str
     base_id: str
     asked: Order
     listing: Listing
@@ -78,10 +82,14 @@ class WorkingOrder(OrderSummary, kw_only=True, gc=True):
     commission_due: Decimal
     sequence: int
     arrived_ns: int
-    claim: Decimal = ZERO
-    charged: Decimal = ZERO
     key: float = NOT_PRICED
     queue: Ladder | Auction | None = None
+    earlier_wire_ids: tuple[str, ...] = ()
+    filled: Decimal = ZERO
+    notional: Decimal = ZERO
+    commission: Decimal = ZERO
+    claim: Decimal = ZERO
+    charged: Decimal = ZERO
     plain: bool = True
     triggered: bool = False
     stop: Decimal | None = None
@@ -178,10 +186,11 @@ class OrderIndex:
             return refusal(RefusalCode.TOO_LATE, f"wire_id: {wire_id} was replaced, its last leg is {found.wire_id}")
         return refusal(RefusalCode.TOO_LATE, f"wire_id: {wire_id} is {found.state}, with {found.filled} filled")
 
-    def summary(self, asked: str) -> OrderSummary | None:
+    def summary(self, asked: str) -> OrderSummary | WorkingOrder | None:
         """Return what is known of the order with this base id or leg, None for an id or a leg that never was."""
         base_id = base_id_of(asked)
-        found = self.open.get(base_id) or self._younger.get(base_id) or self._elder.get(base_id)
+        found: OrderSummary | WorkingOrder | None = self.open.get(base_id)
+        found = found or self._younger.get(base_id) or self._elder.get(base_id)
         if found is None or asked not in (base_id, found.wire_id, *found.earlier_wire_ids):
             return None
         return found

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ordersmith.actors.model import TimeInForce
-from ordersmith.adapters.simulated.costs import as_decimal
+from ordersmith.adapters.simulated.costs import SHORTEST
 
 MARGIN = {"account_type": "margin", "cash": 10_000_000, "participation": None}
 GTC = {"time_in_force": TimeInForce.GTC}
@@ -75,7 +75,7 @@ def counted() -> Iterator[dict[str, int]]:
 
     Others' lines come and go, as with a garbage collection in between; and a price that is remembered costs less than a new one.
     """
-    as_decimal.cache_clear()
+    SHORTEST.clear()
     count = {"lines": 0, "looks": 0}
 
     def trace(frame: Any, event: str, argument: Any) -> Any:
