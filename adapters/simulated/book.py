@@ -91,13 +91,15 @@ class Listing:
     The `unpriced` meet the next bar whatever its prices, in order of arrival: market orders, trailing stops, and orders
     that have but one moment to trade. The others wait for a price. `walk` is the last bar that was followed along its
     path, and `ended_ns` when an order was last taken out that had not filled. Of the bar that ended at `bar_end_ns`, orders have
-    `taken` so much; up to `ample`, which takes no exact arithmetic to know, that is certainly within its budget.
+    `taken` so much; up to `ample`, which takes no exact arithmetic to know, that is certainly within its budget. What is
+    ample in one bar is so in every bar of no less volume: it is kept for bars from `ample_from` on.
     """
 
     __slots__ = (
         "_sure_part",
         "_whole_lot",
         "ample",
+        "ample_from",
         "above",
         "bar_end_ns",
         "below",
@@ -125,7 +127,7 @@ class Listing:
         self.row: Row = (0.0, 0.0, 0.0, 0.0, 0.0)
         self.open = ZERO
         self.taken = ZERO
-        self.ample = 0
+        self.ample, self.ample_from = ZERO, inf
         self._sure_part = sure_part
         self._whole_lot = ceil(instrument.lot)
 
@@ -135,8 +137,16 @@ class Listing:
         self.row = row
         self.open = as_decimal(row[0])
         self.taken = ZERO
-        volume = row[4]
-        self.ample = int(volume * self._sure_part) - self._whole_lot if 0.0 < volume < inf else 0
+        if not row[4] >= self.ample_from:  # a NaN is not
+            self.ample, self.ample_from = ZERO, inf
+
+    def is_ample(self, taken: Decimal) -> bool:
+        """Tell whether the bar's budget is certainly enough for so much, by what is ample in this very bar."""
+        volume = self.row[4]
+        if 0.0 < volume < inf and volume != self.ample_from:
+            self.ample = Decimal(int(volume * self._sure_part) - self._whole_lot)
+            self.ample_from = volume
+        return taken <= self.ample
 
     def reaches(self, order: WorkingOrder, limit: Decimal, at_touch: bool) -> bool:
         """Tell whether the bar trades through the limit of an order that it touches, or to it where that is enough."""

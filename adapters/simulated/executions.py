@@ -43,7 +43,7 @@ class Executions:
         listing = order.listing
         quantity = order.remaining
         taken = quantity if listing.taken is ZERO else listing.taken + quantity
-        if taken > listing.ample:
+        if taken > listing.ample and not listing.is_ample(taken):
             left = self._costs.budget(listing.row[4], listing.instrument.lot) - listing.taken
             quantity = min(quantity, left)  # of two equals the first, by which a full fill is told below
             if not quantity:
@@ -110,7 +110,8 @@ class DetailedExecutions(Executions):
     ) -> None:
         listing = order.listing
         quantity = order.remaining
-        if listing.taken + quantity > listing.ample:
+        taken = listing.taken + quantity
+        if taken > listing.ample and not listing.is_ample(taken):
             budget = self._costs.budget(listing.row[4], listing.instrument.lot)
             quantity = min(quantity, budget - listing.taken)
             if not quantity:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ordersmith.actors.model import TimeInForce
-from ordersmith.adapters.simulated.costs import SHORTEST
+from ordersmith.adapters.simulated.costs import KEPT, SHORTEST, as_decimal
 
 MARGIN = {"account_type": "margin", "cash": 10_000_000, "participation": None}
 GTC = {"time_in_force": TimeInForce.GTC}
@@ -150,3 +150,13 @@ def test_an_emptied_side_touches_nothing(market: Any) -> None:
     emptied.buy(1, "499.00", **GTC)
     emptied.cancel("o2.1")
     assert cost_of_a_bar(emptied, 490.0) == cost_of_a_bar(fresh, 490.0)
+
+
+def test_a_price_is_the_same_number_whatever_came_before() -> None:
+    """A price is the shortest decimal of its float, also when it is given as a whole number first, or kept no longer."""
+    SHORTEST.clear()
+    assert str(as_decimal(7)) == str(as_decimal(7.0)) == "7.0"
+    for n in range(KEPT + 10):
+        assert as_decimal(n / 8) == Decimal(repr(n / 8))
+    assert len(SHORTEST) <= KEPT
+    assert str(as_decimal(10.1)) == "10.1"

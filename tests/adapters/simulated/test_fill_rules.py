@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from fractions import Fraction
 from math import inf, nan
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ordersmith.actors.model import Instrument, TimeInForce
 from ordersmith.actors.ports import Accepted, Cancelled, Executed
@@ -197,6 +200,52 @@ def test_volume_budget(market: Any, participation: str | None, volume: float, qu
     assert [int(report.cumulative_quantity) for report in reports] == [
         sum(quantities[: n + 1]) for n in range(len(reports))
     ]
+
+
+VOLUMES = st.sampled_from((0.0, 1.0, 9.0, 10.0, 11.0, 100.0, 995.0, 1e6, 1e17, nan, inf, -5.0)) | st.floats(0, 3000)
+
+
+BARS = st.lists(
+    st.tuples(VOLUMES, st.lists(st.sampled_from((1, 2, 10, 11, 99, 100, 101, 250)), max_size=3)), max_size=8
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # it only makes markets
+@given(bars=BARS)
+def test_what_was_ample_in_one_bar_is_not_spent_in_a_smaller_one(
+    market: Any, bars: list[tuple[float, list[int]]]
+) -> None:
+    """Whatever the volumes of the bars before, a bar gives its orders its own budget, in whole lots, and no more."""
+    m = market(participation="0.1", cash="1e9")
+    m.bar(100.0)
+    for volume, quantities in bars:
+        for quantity in quantities:
+            m.buy(quantity, time_in_force=TimeInForce.IOC)
+        left = inf if not volume < inf else int(max(Fraction(volume), Fraction(0)) / 10)
+        expected = []
+        for quantity in quantities:
+            filled = min(quantity, left)
+            left -= filled
+            expected += [filled] if filled else []
+        reports = m.bar(100.0, volume=volume)
+        assert [report.fill.quantity for report in reports if isinstance(report, Executed)] == expected
+
+
+def test_a_symbol_without_orders_is_no_longer_looked_at(market: Any) -> None:
+    """A symbol leaves the book with the first bar that shows that its orders are gone, and comes back with the next order."""
+    m = market()
+    m.bars({"A": (100.0, 100.0, 100.0, 100.0, 1e6), "B": (50.0, 50.0, 50.0, 50.0, 1e6)})
+    m.buy(1)
+    m.buy(1, "40", symbol="B", **GTC)
+    resting = m.exchange._book.resting
+    m.bar(100.0)
+    m.bar(100.0)
+    assert list(resting) == ["B"]
+    m.cancel("o2.1")
+    m.bar(50.0, symbol="B")
+    assert not resting
+    m.buy(1)
+    assert len(m.bar(100.0)) == 1
 
 
 def test_budget_is_whole_lots_of_the_symbol(market: Any) -> None:
