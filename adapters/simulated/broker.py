@@ -35,10 +35,10 @@ class SimulatedBroker:
 
     def accept(self, command: Any, cause: int) -> None:
         """Hand a command to the exchange and post what it says; what adds risk under another epoch is not sent."""
-        kind = type(command)
-        if kind in ADDS_RISK and self._epoch() != command.trading_epoch:
-            reports: list[Report] = [of_another_epoch(command, self._epoch())]
+        kind, epoch, now_ns, post = type(command), self._epoch, self._now_ns, self._post
+        if kind in ADDS_RISK and epoch() != command.trading_epoch:
+            reports: list[Report] = [of_another_epoch(command, epoch())]
         else:
-            reports = self._handlers[kind](command, self._now_ns())
+            reports = self._handlers[kind](command, now_ns())
         for report in reports:
-            self._post(self._connection, report, cause)
+            post(self._connection, report, cause)

@@ -113,9 +113,6 @@ class SimulatedExchange:
         self._listings, self._resting, self._day = self._book.listings, self._book.resting, self._book.day
         executions = executions_of(rules, self._account, self._book, costs, self._charges, impact)
         self._matching = Matching(rules, self._book, executions)
-        self._match = self._matching.match
-        self._rest = self._book.rest
-        self._hold, self._last_price = self._account.hold, self._account.last_price
         self._same_bar = SameBar(self._matching) if rules.same_bar_exits else None
         self._hours = Hours(rules, sessions)
         self._asks_hours = rules.outside_session == "refuse"
@@ -175,9 +172,10 @@ class SimulatedExchange:
         if bars.session != self._attended:
             self._begin_session(bars, reports)
         self._bars = bars
-        self._see(bars.rows)
+        see = self._see
+        see(bars.rows)
         if self._resting:
-            self._match(bars, reports)
+            self._matching.match(bars, reports)
         if bars.closes_session:
             self._end_session(bars, reports)
         return reports
@@ -241,7 +239,7 @@ class SimulatedExchange:
             return self._reject(wire_id, base_id, refused)
         price = limit
         if price is None:
-            price = self._last_price(listing.holding) if kind is MARKET else self._worst_price(terms, listing)
+            price = self._account.last_price(listing.holding) if kind is MARKET else self._worst_price(terms, listing)
             if price is None:
                 text = f"symbol: {listing.symbol} has no last price; a {kind} order needs one, a limit order does not"
                 return self._reject(wire_id, base_id, refusal(RefusalCode.NO_MARKET_DATA, text))
@@ -269,13 +267,13 @@ class SimulatedExchange:
             key,
             queue,
         )
-        refused = self._hold(order)
+        refused = self._account.hold(order)
         if refused is not None:
             return self._reject(wire_id, base_id, refused)
         self._sequence = sequence
         if not plain:
             self._prepare(order, now_ns)
-        self._rest(order)
+        self._book.rest(order)
         reports: list[Report] = [Accepted(wire_id, broker_order_id)]
         if terms.purpose is not ENTRY or self._fills_at_close:
             self._match_at_once(order, now_ns, reports)
@@ -371,14 +369,14 @@ class SimulatedExchange:
         )
         if self._charges_by_size:
             leg.commission_due = self._charges.still_due(leg, leg.remaining, price)
-        refused = self._hold(leg, order)
+        refused = self._account.hold(leg, order)
         if refused is not None:
             return [ReplaceRefused(leg.wire_id, refused.code, refused.text)]
         self._sequence = sequence
         self._book.withdraw(order)
         order.listing.ended_ns = now_ns
         self._prepare(leg, now_ns)
-        self._rest(leg)
+        self._book.rest(leg)
         return [Replaced(leg.wire_id, leg.broker_order_id, command.terms)]
 
     def _replace_refusal(

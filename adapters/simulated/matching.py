@@ -39,13 +39,12 @@ Trade = tuple[WorkingOrder, Executed]
 class Matching:
     """Matches bars with the orders in the book. `met` are the last bars that touched orders, and what came of it."""
 
-    __slots__ = ("_at_close", "_at_touch", "_book", "_execute", "_low_first", "_resting", "executions", "met")
+    __slots__ = ("_at_close", "_at_touch", "_book", "_low_first", "_resting", "executions", "met")
 
     def __init__(self, rules: ExchangeRules, book: Book, executions: Executions) -> None:
         self._book = book
         self._resting = book.resting
         self.executions = executions
-        self._execute = executions.execute
         self._at_touch = rules.limit_fill == "touch"
         self._low_first = LOW_FIRST[rules.path]
         self.met: tuple[Bars, list[WorkingOrder], list[Report]] | None = None
@@ -70,7 +69,7 @@ class Matching:
             if order.plain:
                 limit = order.limit
                 if limit is None or (opened <= limit if order.is_buy else opened >= limit):
-                    self._execute(order, None, opened, start_ns, reports)
+                    self.executions.execute(order, None, opened, start_ns, reports)
                     continue
             elif not self._waits(order, opened, start_ns, reports):
                 continue
@@ -121,14 +120,14 @@ class Matching:
         """Make a stop order at `price` what it becomes, and execute that if it may trade there."""
         self._book.trigger(order)
         if order.accepts(price):
-            self._execute(order, None, price, at_ns, reports)
+            self.executions.execute(order, None, price, at_ns, reports)
 
     def _try_once(self, order: WorkingOrder, price: Decimal, at_ns: int, reports: list[Report]) -> None:
         """Execute at `price` what its moment gives an order, and end it with that."""
         if order.accepts(price):
             enough = order.moment is not FOK or self.executions.room(order.listing) >= order.remaining
             if enough:
-                self._execute(order, None, price, at_ns, reports)
+                self.executions.execute(order, None, price, at_ns, reports)
                 if not order.remaining:
                     return
             text = "the bar's volume did not suffice"
@@ -161,7 +160,7 @@ class Matching:
         listing, limit = order.listing, order.limit
         if len(waiting) == 1 and order.plain and limit is not None and not order.triggered:  # any path is as good
             if listing.reaches(order, limit, self._at_touch):
-                self._execute(order, limit, limit, bars.end_ns, reports)
+                self.executions.execute(order, limit, limit, bars.end_ns, reports)
             return
         listing.walk = walk = Walk(bars, self.path(listing, listing.holding.quantity, order.is_buy))
         self._walk(waiting, walk.path, bars.end_ns, walk.points, reports)
@@ -183,7 +182,7 @@ class Matching:
                     self._trigger(order, price, at_ns, reports)
                     traded = order.limit is None or order.accepts(price)
                 else:
-                    self._execute(order, price, price, at_ns, reports)
+                    self.executions.execute(order, price, price, at_ns, reports)
                     traded = True
                 if traded:  # whether the volume sufficed or not: nothing meets a bar twice
                     waiting.remove(order)
@@ -212,7 +211,7 @@ class Matching:
         elif order.is_passed(close):
             self._trigger(order, close, bars.end_ns, reports)
         elif order.plain and order.accepts(close):
-            self._execute(order, None, close, bars.end_ns, reports)
+            self.executions.execute(order, None, close, bars.end_ns, reports)
         if any(isinstance(report, Executed) for report in reports[before:]):
             if self._at_close[0] is not bars:
                 self._at_close = bars, {}
@@ -243,7 +242,7 @@ class Matching:
             if order.accepts(place):
                 return
         elif order.plain and order.accepts(place):
-            self._execute(order, None, place, now_ns, reports)
+            self.executions.execute(order, None, place, now_ns, reports)
             return
         self._walk([order], rest, now_ns, {}, reports)
 
