@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..actors.actor import ActorRef, Fold, Handler, Record
+from ..actors.errors import ActorError
 
 Route = tuple[list[Callable[[Any, Record], None]], list["Cell"]]
 """The folds that a record goes to, and the cells of who reacts to it."""
@@ -48,6 +49,13 @@ class Cell(ActorRef[Any]):
             self.task = None
         self.live = False
         self.handlers = self.folds = self.timers = NOTHING
+
+
+class Cells(dict[str, Cell]):
+    """All cells by name. Every message needs one, so looking it up is no call of ours."""
+
+    def __missing__(self, name: str) -> Cell:
+        raise ActorError(f"there is no actor {name!r}")
 
 
 Item = tuple[Cell, Any, int]

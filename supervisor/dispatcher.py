@@ -18,7 +18,7 @@ from ..actors.errors import ActorError, ExecutorFailed
 from ..actors.events import Undelivered
 from ..actors.ports import Endpoint, JournalStore
 from .asks import Answer, Asks
-from .cell import NOTHING, Cell, Item, Route
+from .cell import NOTHING, Cell, Cells, Item, Route
 from .commit import CommitLog
 from .timers import Due, Timers
 
@@ -52,6 +52,7 @@ class Dispatcher:
         "cells",
         "child",
         "crashed",
+        "find",
         "finished",
         "history_poisoned",
         "interrupted",
@@ -59,6 +60,7 @@ class Dispatcher:
         "now_ns",
         "ports",
         "readied",
+        "refer",
         "ring",
         "seed",
         "spawned",
@@ -71,7 +73,9 @@ class Dispatcher:
     def __init__(self, store: JournalStore, *, seed: int = 0, last: int = 0, ask_bound: int = 10_000) -> None:
         self.seed = seed
         self.now_ns = 0
-        self.cells: dict[str, Cell] = {}
+        self.cells = cells = Cells()
+        self.find: Callable[[str], ActorRef[Any] | None] = cells.get
+        self.refer: Callable[[str], ActorRef[Any]] = cells.__getitem__
         self.ports: dict[str, Endpoint] = {}
         self.log = CommitLog(store, last)
         self.asks = Asks(ask_bound)
@@ -150,15 +154,6 @@ class Dispatcher:
 
     def watch(self, ref: ActorRef[Any]) -> None:
         self._effects.append((self.watched, (ref, self._item[0])))
-
-    def find(self, name: str) -> ActorRef[Any] | None:
-        return self.cells.get(name)
-
-    def refer(self, name: str) -> ActorRef[Any]:
-        try:
-            return self.cells[name]
-        except KeyError:
-            raise ActorError(f"there is no actor {name!r}") from None
 
     def view(self, name: str) -> Any:
         cell = self.cells.get(name)
