@@ -35,6 +35,7 @@ RULES = st.builds(
     account_type=st.sampled_from(["cash", "margin"]),
     cash=st.sampled_from([Decimal(600), Decimal(2000), Decimal(100_000)]),
     initial_margin=st.sampled_from([Decimal("0.5"), Decimal("0.25")]),
+    maintenance_margin=st.just(Decimal("0.1")),  # so low that no margin is called: a naive exchange knows of none
     path=st.sampled_from(["pessimistic", "adaptive", "optimistic"]),
     same_bar_exits=st.booleans(),
 )

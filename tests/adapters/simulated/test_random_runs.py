@@ -26,6 +26,18 @@ def without_text(report: Any) -> Any:
 @example(  # orders that wait for the next opening leave an entry alone in its bar
     ExchangeRules(participation=Decimal("0.1"), cash=Decimal(600), same_bar_exits=True), crowd(3791)
 )
+@example(  # leverage at its limit, and worse prices than those that it was allowed at
+    ExchangeRules(
+        account_type="margin",
+        cash=Decimal(600),
+        initial_margin=Decimal("0.25"),
+        maintenance_margin=Decimal("0.1"),
+        slippage=Decimal("0.013"),
+        price_increment=Decimal("0.01"),
+        participation=None,
+    ),
+    crowd(7259),
+)
 def test_the_naive_exchange_reports_the_same(rules: ExchangeRules, actions: list[Any]) -> None:
     """Every report, the cash, the positions and the buying power are those of the naive exchange."""
     run, naive = (
