@@ -275,11 +275,7 @@ class Dispatcher:
         """Let the turn be seen: fold its records everywhere, tell who reacts to them, apply its effects."""
         fresh = self._fresh
         if fresh:
-            if cell.entity:
-                cell.history += fresh
-                routes = self._routes
-            else:
-                routes = cell.routes
+            routes = self._routes if cell.entity else cell.routes
             for record in fresh:
                 event = record.event
                 folds, reactions = routes.get(type(event)) or self._route(cell, type(event))
@@ -291,6 +287,8 @@ class Dispatcher:
                 for other in reactions:
                     self._queue.append((other, event, record.number))
             self._records += fresh
+            if cell.entity:
+                cell.history += fresh
             fresh.clear()
         effects = self._effects
         if len(effects) == 1:
