@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from ..actors import events
 from ..actors.actor import Event, Record
-from .event_lines import event_level, event_line
+from .event_lines import event_level, event_line, is_quiet
 from .live import LiveRuntime
 
 WARNINGS: frozenset[type[Event]] = frozenset({events.TargetDropped, events.SessionClosed})
@@ -33,6 +33,8 @@ class Announcer:
     def _committed(self, number: int) -> None:
         records = self._runtime.core.dispatcher.log
         for record in records.records[records.durable - records.base : number - records.base]:
+            if is_quiet(type(record.event)):
+                continue
             level = event_level(record.event)
             if level == "error":
                 log.error("%s", " ".join(_words(record)))

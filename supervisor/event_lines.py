@@ -48,6 +48,11 @@ def event_level(event: Any) -> str:
     return level if isinstance(level, str) else level(event)
 
 
+def is_quiet(kind: type) -> bool:
+    """Whether no event of a type is ever more than information."""
+    return kind in _LINES and _LINES[kind][0] in ("debug", "info")
+
+
 def _state_level(event: events.TradingStateChanged) -> str:
     return {TradingState.ACTIVE: "info", TradingState.REDUCING: "warning"}.get(event.state, "error")
 
