@@ -48,4 +48,10 @@ KNOWN: tuple[KnownSeed, ...] = (
     KnownSeed(
         77000152, "storm", 4, "A closed order that a person released from quarantine left memory before its time (I11)."
     ),
+    KnownSeed(
+        1795418960058,
+        "storm",
+        4,
+        "A fee that came before the first account was read stopped this boot and every later one.",
+    ),
 )

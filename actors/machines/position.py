@@ -77,8 +77,10 @@ class Ledger(msgspec.Struct):
         self.version += 1
 
     def move_cash(self, event: CashMoved) -> None:
-        """Book cash that came or went without a trade."""
-        account = self.accounts[event.account]
+        """Book cash that came or went without a trade. What moved before the account was opened is in what it opens with."""
+        account = self.accounts.get(event.account)
+        if account is None:
+            return
         account.cash += event.amount
         if event.kind is CashKind.TRANSFER or event.kind is CashKind.ADOPTED:
             account.transfers += event.amount
@@ -90,9 +92,12 @@ class Ledger(msgspec.Struct):
         """Book a change of a holding without a trade: a split keeps its cost, cash makes it a sale or a purchase.
 
         What is adopted was traded by somebody else, and counts as paid in (or out) at its price; the cash that it has moved
-        is adopted by itself. What is transferred out leaves at its cost: that is no sale.
+        is adopted by itself. What is transferred out leaves at its cost: that is no sale. What changed before the account was
+        opened is in what it opens with.
         """
-        account = self.accounts[event.account]
+        account = self.accounts.get(event.account)
+        if account is None:
+            return
         account.cash += event.cash
         holding = account.holdings.setdefault(event.symbol, Holding())
         if event.cause is AdjustmentCause.SPLIT:

@@ -231,6 +231,17 @@ def test_the_first_session_is_adopted_and_later_ones_are_not() -> None:
     }
 
 
+def test_what_came_before_the_account_was_opened_is_in_what_it_opens_with() -> None:
+    """A fee or a split between the connection and the first reading of the account is booked no second time, and stops nothing."""
+    ledger = Ledger()
+    ledger.move_cash(CashMoved("main", "1", CashKind.FEE, D("-4.03")))
+    ledger.adjust(PositionAdjusted("main", "2", AdjustmentCause.SPLIT, "A", D(10)))
+    assert ledger.accounts == {}
+    ledger.open(opened("95.97", ("A", "20", "5")))
+    account = ledger.accounts["main"]
+    assert (account.cash, account.income, ledger.quantity("main", "A")) == (D("95.97"), 0, 20)
+
+
 def test_positions_leave_out_what_is_closed_and_keep_accounts_apart() -> None:
     """Only open holdings of the asked account are positions; an unknown account has none."""
     ledger = ledger_of(buy("10", "20"), sell("10", "20"), filled(Side.BUY, D(1), D(5), symbol="B"))
